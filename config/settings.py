@@ -1,0 +1,155 @@
+"""The settings: the sole reader of the environment, typed and frozen.
+
+Every variable has the prefix ``HUIBAN_``. In production anything missing or unsafe stops the start and is named.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REAL_WECHAT_API_BASE = "https://api.weixin.qq.com/"
+_MIN_SECRET_CHARS = 32
+
+# Known to everyone who can read this file, hence refused in production.
+DEMO_SECRET_KEY = "demo-secret-key-that-production-refuses"  # noqa: S105 - the demo's, and refused elsewhere
+DEMO_DATA_KEY = "demo:" + base64.b64encode(hashlib.sha256(b"huiban demo data key").digest()).decode()
+DEMO_INDEX_KEY = base64.b64encode(hashlib.sha256(b"huiban demo index key").digest()).decode()
+
+
+class UnsafeSettingsError(Exception):
+    """The product must not start with these settings.
+
+    Arguments:
+        problems: one sentence each, the variable's name first.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Settings(BaseSettings):
+    """What a deployment decides. Read once by the composition root and passed in from there."""
+
+    model_config = SettingsConfigDict(env_prefix="HUIBAN_", frozen=True, extra="ignore")
+
+    env: Literal["development", "production"] = "development"
+    database_url: str = ""
+    redis_url: str = ""
+    secret_key: str = DEMO_SECRET_KEY
+    data_key: str = DEMO_DATA_KEY
+    index_key: str = DEMO_INDEX_KEY
+    index_key_version: str = "1"
+
+    wechat_appid: str = "wxdemo0000000000"
+    wechat_secret: str = "demo-wechat-secret"  # noqa: S105 - the emulator's, refused in production
+    wechat_api_base: str = REAL_WECHAT_API_BASE
+    wechat_push_token: str = "demo-push-token"  # noqa: S105 - as above
+    wechat_push_aes_key: str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+    grant_source: Literal["event", "page"] = "event"
+
+    kuaidi100_key: str = ""
+    kuaidi100_salt: str = "demo-kuaidi100-salt"
+    kuaidi100_api_base: str = "https://poll.kuaidi100.com/"
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    public_base_url: str = ""
+    data_dir: Path = Path("var")
+    timezone: str = "Asia/Shanghai"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] = "json"
+    pool_size: int = Field(default=8, ge=1, le=100)
+    trusted_proxies: int = Field(default=0, ge=0, le=5)
+
+    @property
+    def production(self) -> bool:
+        """Tell whether this is a production start."""
+        return self.env == "production"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Return the shop's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def base_url(self) -> str:
+        """Return the address members and carriers reach the product at, without a closing slash."""
+        return (self.public_base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def resolved_database_url(self) -> str:
+        """Return the database to use: the one given, or the embedded SQLite file."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'huiban.db'}"
+
+    @property
+    def files_dir(self) -> Path:
+        """Return where uploads and exports lie on this machine."""
+        return self.data_dir / "files"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and check it.
+
+    Arguments:
+        overrides: values that win over the environment (tests, the supervisor).
+
+    Returns:
+        The checked settings.
+
+    Raises:
+        UnsafeSettingsError: naming every variable that is malformed, missing or unsafe.
+    """
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # values are checked by pydantic itself
+    except ValidationError as error:
+        problems = [f"HUIBAN_{str(detail['loc'][0]).upper()}: {detail['msg']}" for detail in error.errors()]
+        raise UnsafeSettingsError(problems) from error
+    problems = [*_malformed(settings), *(_unsafe_in_production(settings) if settings.production else [])]
+    if problems:
+        raise UnsafeSettingsError(problems)
+    return settings
+
+
+def _malformed(settings: Settings) -> list[str]:
+    # Imported here: the settings stay importable where only names and defaults are wanted.
+    problems = []
+    try:
+        ZoneInfo(settings.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        problems.append(f"HUIBAN_TIMEZONE: no such time zone: {settings.timezone}")
+    if not settings.wechat_api_base.startswith(("http://", "https://")):
+        problems.append("HUIBAN_WECHAT_API_BASE: must be an http(s) address")
+    return problems
+
+
+def _unsafe_in_production(settings: Settings) -> list[str]:
+    problems = []
+    for name in ("secret_key", "data_key", "index_key", "wechat_appid", "wechat_secret", "wechat_push_token", "wechat_push_aes_key"):
+        value = getattr(settings, name)
+        if not value or value == Settings.model_fields[name].default:
+            problems.append(f"HUIBAN_{name.upper()}: must be set to a value of your own in production")
+    if len(settings.secret_key) < _MIN_SECRET_CHARS:
+        problems.append(f"HUIBAN_SECRET_KEY: must have at least {_MIN_SECRET_CHARS} characters")
+    if not settings.database_url:
+        problems.append("HUIBAN_DATABASE_URL: must be set in production")
+    elif settings.database_url.startswith("sqlite"):
+        problems.append("HUIBAN_DATABASE_URL: SQLite is for development only")
+    if not settings.redis_url:
+        problems.append("HUIBAN_REDIS_URL: must be set in production")
+    if not settings.wechat_api_base.startswith("https://"):
+        problems.append("HUIBAN_WECHAT_API_BASE: must be https in production")
+    if not settings.kuaidi100_key or settings.kuaidi100_salt == Settings.model_fields["kuaidi100_salt"].default:
+        problems.append("HUIBAN_KUAIDI100_SALT: must be set, with HUIBAN_KUAIDI100_KEY, in production")
+    if settings.data_dir.exists() and stat.S_IMODE(os.stat(settings.data_dir).st_mode) & stat.S_IWOTH:
+        problems.append(f"HUIBAN_DATA_DIR: {settings.data_dir} can be written by everybody")
+    return problems

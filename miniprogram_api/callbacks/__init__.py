@@ -1,0 +1,1 @@
+"""Those who call us back: WeChat, carriers, payment. Verify, deduplicate, store, answer fast."""

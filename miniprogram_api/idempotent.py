@@ -1,0 +1,84 @@
+"""Commands over HTTP: one transaction holding the effect and, under an ``Idempotency-Key``, its stored answer."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import orjson
+from flask import Response, request
+from pydantic import BaseModel
+
+from miniprogram_api.auth import body_hash
+from miniprogram_api.context import caller, core, now
+from server.kernel import idempotency
+from server.kernel.errors import InvalidError, MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+_KEY_MAX_CHARS = 128
+
+
+class KeyRequiredError(MalformedError):
+    """A command that changes something of value came without an ``Idempotency-Key``."""
+
+    code = "idempotency_key_required"
+    message = "Please send an Idempotency-Key header."
+
+
+def json_response(body: BaseModel | dict[str, Any] | list[Any], status: int = 200) -> Response:
+    """Return a JSON answer, straight to bytes."""
+    return Response(to_json(body), status=status, content_type="application/json")
+
+
+def to_json(body: BaseModel | dict[str, Any] | list[Any]) -> bytes:
+    """Return the bytes of a JSON answer."""
+    if isinstance(body, BaseModel):
+        return body.model_dump_json().encode()
+    return orjson.dumps(body)
+
+
+def run_command(
+    work: Callable[[Session], tuple[int, BaseModel | dict[str, Any]]], *, key_required: bool = True
+) -> Response:
+    """Do a command in one transaction and answer it; replay the first answer when the same key comes again.
+
+    Deadlocks are tried again; a refusal rolls back together with its key.
+
+    Arguments:
+        work: gets the session; returns the HTTP status and the body.
+        key_required: False only for commands that change nothing of value.
+
+    Raises:
+        KeyRequiredError: no key where one is required.
+        InvalidError: a key that is empty, too long or not ASCII.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        if key_required:
+            raise KeyRequiredError
+        status, body = core().db.run(work)
+        return json_response(body, status)
+    if not key.strip() or len(key) > _KEY_MAX_CHARS or not key.isascii() or not key.isprintable():
+        raise InvalidError(fields={"Idempotency-Key": f"1–{_KEY_MAX_CHARS} ASCII"})
+    route = f"{request.method} {request.url_rule}"[:120]
+    request_hash = hashlib.sha256(f"{request.full_path}\n{body_hash()}".encode()).hexdigest()
+
+    def once(session: Session) -> tuple[idempotency.StoredAnswer, bool]:
+        taken = idempotency.begin(session, caller=caller(), route=route, key=key, request_hash=request_hash, now=now())
+        if not isinstance(taken, UUID):
+            return taken, True
+        status, body = work(session)
+        answer = idempotency.StoredAnswer(status, to_json(body))
+        idempotency.finish(session, taken, answer)
+        return answer, False
+
+    answer, replayed = core().db.run(once)
+    response = Response(answer.body, status=answer.status, content_type="application/json")
+    if replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response

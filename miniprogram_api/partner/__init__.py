@@ -1,0 +1,1 @@
+"""Partner API, version 1: calls signed with HMAC by tills, shops and ERPs."""

@@ -1,0 +1,157 @@
+"""Refusals over HTTP: one table from error family to status, and ``application/problem+json`` in the reader's language."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from flask import Response, g, request
+from flask_babel import gettext
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from server.kernel import errors
+from server.kernel.db import error_of_constraint, is_transient
+
+if TYPE_CHECKING:
+    from apiflask import APIFlask
+    from apiflask.exceptions import HTTPError
+
+_STATUS: list[tuple[type[errors.DomainError], int]] = [
+    (errors.MalformedError, 400),
+    (errors.UnauthenticatedError, 401),
+    (errors.ForbiddenError, 403),
+    (errors.NotFoundError, 404),
+    (errors.ConflictError, 409),
+    (errors.TooLargeError, 413),
+    (errors.UnsupportedTypeError, 415),
+    (errors.InvalidError, 422),
+    (errors.TooManyError, 429),
+    (errors.UnavailableError, 503),
+    (errors.DomainError, 409),
+]
+
+_FAMILY_OF_STATUS: dict[int, type[errors.DomainError]] = {status: family for family, status in reversed(_STATUS)}
+_API_PATH = re.compile(r"^/(api|partner|callbacks)/")
+_log = structlog.get_logger("web")
+
+
+def status_of(error: errors.DomainError) -> int:
+    """Return the HTTP status of a refusal."""
+    return next(status for family, status in _STATUS if isinstance(error, family))
+
+
+def problem(status: int, code: str, title: str, detail: str, fields: dict[str, str] | None = None) -> Response:
+    """Return a problem document (RFC 9457).
+
+    Arguments:
+        status: HTTP status.
+        code: stable code, also the last part of ``type``.
+        title: short, in the reader's language.
+        detail: what to do about it, in the reader's language.
+        fields: which fields are wrong.
+    """
+    body: dict[str, Any] = {
+        "type": f"/docs/problems#{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": g.get("request_id", ""),
+    }
+    if fields:
+        body["errors"] = [{"field": field, "message": message} for field, message in fields.items()]
+    return Response(orjson.dumps(body), status=status, content_type="application/problem+json")
+
+
+def problem_of(error: errors.DomainError) -> Response:
+    """Return the problem document of a refusal."""
+    status = status_of(error)
+    family = next(family for family, code in _STATUS if code == status)
+    text = gettext(error.message, **error.params) if error.params else gettext(error.message)
+    response = problem(status, error.code, gettext(family.message), text, error.fields)
+    if isinstance(error, errors.TooManyError):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    if status == 401:  # noqa: PLR2004 - RFC 9110, §11.6.1: a 401 names the scheme
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def is_api_path(path: str) -> bool:
+    """Tell whether a path belongs to programs, not to people."""
+    return bool(_API_PATH.match(path))
+
+
+def init_app(app: APIFlask) -> None:
+    """Answer every refusal and failure of the HTTP API as a problem document."""
+    app.register_error_handler(errors.DomainError, _on_domain_error)
+    app.register_error_handler(DBAPIError, _on_database_error)
+    app.register_error_handler(HTTPException, _on_http_error)
+    app.register_error_handler(Exception, _on_failure)
+    app.error_processor(_on_validation_error)
+
+
+def _on_domain_error(error: errors.DomainError) -> Response:
+    return problem_of(error)
+
+
+def _on_database_error(error: DBAPIError) -> Response:
+    known = error_of_constraint(error)
+    if isinstance(known, errors.DomainError):
+        return problem_of(known)
+    if is_transient(error):
+        return problem_of(errors.UnavailableError())
+    return _on_failure(error)
+
+
+def _on_http_error(error: HTTPException) -> Response | HTTPException:
+    if not is_api_path(request.path):
+        return error
+    status = error.code or 500
+    family = _FAMILY_OF_STATUS.get(status)
+    if family is None:
+        code = (error.name or "error").lower().replace(" ", "_")
+        response = problem(status, code, error.name, error.description or error.name)
+    else:
+        response = problem_of(family())
+    for name, value in error.get_headers():
+        if name not in {"Content-Type", "Content-Length"}:
+            response.headers[name] = value
+    return response
+
+
+def _on_failure(error: Exception) -> Response:
+    _log.error("request_failed", exc_info=error, path=request.path)
+    return problem(500, "internal_error", gettext("Something went wrong."), gettext("The failure was recorded under this request id."))
+
+
+def _on_validation_error(error: HTTPError) -> Response:
+    """Turn APIFlask's own errors (validation, bad JSON) into problem documents."""
+    fields = _flatten(error.detail) if isinstance(error.detail, (dict, list)) else {}
+    if error.status_code == 422:  # noqa: PLR2004 - the status APIFlask gives failed validation
+        return problem_of(errors.InvalidError(fields=fields))
+    family = _FAMILY_OF_STATUS.get(error.status_code)
+    if family is not None:
+        return problem_of(family())
+    return problem(error.status_code, "error", str(error.message), str(error.message))
+
+
+def _flatten(detail: Any, path: str = "") -> dict[str, str]:
+    """Return ``{field path: message}`` of APIFlask's nested error details."""
+    if isinstance(detail, str):
+        return {path or "body": detail}
+    found: dict[str, str] = {}
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            outer = name in {"json", "query", "form", "files", "json_or_form", "path"} and not path
+            found.update(_flatten(inner, path if outer else f"{path}.{name}".strip(".")))
+    elif isinstance(detail, list):
+        for inner in detail:
+            if isinstance(inner, dict) and "msg" in inner:
+                where = ".".join(str(part) for part in inner.get("loc", ()))
+                found[f"{path}.{where}".strip(".") or "body"] = str(inner["msg"])
+            else:
+                found.update(_flatten(inner, path))
+    return found

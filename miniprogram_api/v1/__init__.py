@@ -1,0 +1,1 @@
+"""Member API, version 1: one blueprint for each domain."""

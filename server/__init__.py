@@ -1,0 +1,1 @@
+"""The domain of Huiban: what a membership is and does, free of any web framework and of any queue."""

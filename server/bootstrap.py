@@ -1,0 +1,51 @@
+"""Builds the core: what the web, the workers, the command line and the tests all stand on.
+
+Edges get their database, clock, gateways and settings from one ``Core``; nothing is built at import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from server.kernel.clock import Clock, SystemClock
+from server.kernel.crypto import Vault, parse_key, parse_key_ring
+from server.kernel.db import Database, make_engine
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+@dataclass(frozen=True)
+class Core:
+    """The parts every process shares."""
+
+    settings: Settings
+    db: Database
+    clock: Clock
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.db.engine.dispose()
+
+
+def build_vault(settings: Settings) -> Vault:
+    """Return the vault for the configured keys.
+
+    Raises:
+        ValueError: for keys that are malformed.
+    """
+    return Vault(parse_key_ring(settings.data_key), parse_key(settings.index_key), index_version=settings.index_key_version)
+
+
+def build_core(settings: Settings, *, clock: Clock | None = None) -> Core:
+    """Build the core for one process.
+
+    Arguments:
+        settings: checked settings.
+        clock: stands in for the machine's clock in tests and simulations.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    engine = make_engine(settings.resolved_database_url, pool_size=settings.pool_size)
+    database = Database(engine, build_vault(settings), settings.zone)
+    return Core(settings=settings, db=database, clock=clock or SystemClock())

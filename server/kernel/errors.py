@@ -1,0 +1,111 @@
+"""Refusals: every reason a command is not done, with a stable code and a sentence for people.
+
+A domain raises a subclass of one of the families below. The edges turn a family into an HTTP status, and
+the ``message`` (an English gettext msgid) into the reader's language.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class DomainError(Exception):
+    """A command that the domain refuses; nothing has been changed.
+
+    Class attributes:
+        code: stable, machine-readable, ``snake_case``.
+        message: English sentence, a gettext msgid with ``%(name)s`` places for the parameters.
+
+    Arguments:
+        params: values for the message; they also reach the client, so no personal data.
+        fields: which fields of the request are wrong, ``{field: message}``.
+    """
+
+    code: ClassVar[str] = "refused"
+    message: ClassVar[str] = "The request was refused."
+
+    def __init__(self, *, fields: dict[str, str] | None = None, **params: Any) -> None:  # noqa: ANN401 - any printable
+        super().__init__(self.code)
+        self.params = params
+        self.fields = fields or {}
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message % self.params if self.params else self.message}"
+
+
+class MalformedError(DomainError):
+    """The request cannot be read (400)."""
+
+    code = "malformed"
+    message = "The request cannot be read."
+
+
+class UnauthenticatedError(DomainError):
+    """Nobody has shown who they are (401)."""
+
+    code = "unauthenticated"
+    message = "Please log in."
+
+
+class ForbiddenError(DomainError):
+    """The actor may not do this (403)."""
+
+    code = "forbidden"
+    message = "You may not do this."
+
+
+class NotFoundError(DomainError):
+    """There is no such thing, or it is somebody else's (404)."""
+
+    code = "not_found"
+    message = "Not found."
+
+
+class ConflictError(DomainError):
+    """The present state does not allow it (409)."""
+
+    code = "conflict"
+    message = "The present state does not allow this."
+
+
+class TooLargeError(DomainError):
+    """The request is larger than allowed (413)."""
+
+    code = "too_large"
+    message = "The request is too large."
+
+
+class UnsupportedTypeError(DomainError):
+    """The request comes in a form that is not taken (415)."""
+
+    code = "unsupported_media_type"
+    message = "This kind of content is not accepted."
+
+
+class InvalidError(DomainError):
+    """The request itself can never be done as it stands (422)."""
+
+    code = "invalid"
+    message = "Some values are not valid."
+
+
+class TooManyError(DomainError):
+    """Too many requests (429).
+
+    Arguments:
+        retry_after_seconds: when to come again.
+    """
+
+    code = "too_many_requests"
+    message = "Too many requests. Please try again later."
+
+    def __init__(self, *, retry_after_seconds: int = 1, **params: Any) -> None:  # noqa: ANN401 - as the base
+        super().__init__(**params)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnavailableError(DomainError):
+    """Something the command needs does not answer now (503)."""
+
+    code = "unavailable"
+    message = "The service is not available for the moment. Please try again later."
