@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None, *, core: Core | None = None) ->
         spec_path="/openapi.json",
         docs_path=None,
         json_errors=False,
-        static_folder=None,
+        static_folder=None,  # type: ignore[arg-type]  # Flask takes None for «no static files»; APIFlask's hint is narrower
     )
     app.config.update(
         SECRET_KEY=settings.secret_key,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import stat
 from pathlib import Path
 from typing import Literal
@@ -150,6 +149,6 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
         problems.append("HUIBAN_WECHAT_API_BASE: must be https in production")
     if not settings.kuaidi100_key or settings.kuaidi100_salt == Settings.model_fields["kuaidi100_salt"].default:
         problems.append("HUIBAN_KUAIDI100_SALT: must be set, with HUIBAN_KUAIDI100_KEY, in production")
-    if settings.data_dir.exists() and stat.S_IMODE(os.stat(settings.data_dir).st_mode) & stat.S_IWOTH:
+    if settings.data_dir.exists() and stat.S_IMODE(settings.data_dir.stat().st_mode) & stat.S_IWOTH:
         problems.append(f"HUIBAN_DATA_DIR: {settings.data_dir} can be written by everybody")
     return problems

@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING
 
-from miniprogram_api import problems
+from miniprogram_api import openapi, problems
 
 if TYPE_CHECKING:
     from apiflask import APIBlueprint, APIFlask
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def init_app(app: APIFlask) -> None:
     """Register every blueprint: each module of ``v1``, ``partner`` and ``callbacks`` that has a ``bp``."""
     problems.init_app(app)
+    openapi.init_app(app)
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
 

@@ -20,6 +20,7 @@ from config.settings import Settings, load_settings
 from server.bootstrap import Core, build_core
 from server.kernel.clock import MovableClock
 from server.kernel.db import Base, make_engine
+from tests.fakes.wechat import FakeWeChat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,9 +100,15 @@ def clock() -> MovableClock:
 
 
 @pytest.fixture
-def core(settings: Settings, clock: MovableClock) -> Iterator[Core]:
+def wechat() -> FakeWeChat:
+    """Give a WeChat without a network; the core of the test talks to it."""
+    return FakeWeChat()
+
+
+@pytest.fixture
+def core(settings: Settings, clock: MovableClock, wechat: FakeWeChat) -> Iterator[Core]:
     """Give a core on an empty database; tests may commit, and what they wrote is emptied before the next."""
-    core = build_core(settings, clock=clock)
+    core = build_core(settings, clock=clock, wechat=wechat)
     yield core
     empty_tables(core)
     core.close()
@@ -121,7 +128,8 @@ def empty_tables(core: Core) -> None:
         elif engine.dialect.name == "sqlite":
             filled = [name for name in tables if connection.exec_driver_sql(f"SELECT 1 FROM {name} LIMIT 1").first()]
             triggers = [
-                row for row in connection.exec_driver_sql("SELECT name, tbl_name, sql FROM sqlite_master WHERE type='trigger'").all()
+                row
+                for row in connection.exec_driver_sql("SELECT name, tbl_name, sql FROM sqlite_master WHERE type='trigger'").all()
                 if row[1] in filled
             ]
             for trigger in triggers:
@@ -150,7 +158,7 @@ def session(core: Core) -> Iterator[Session]:
 @pytest.fixture
 def client(core: Core) -> FlaskClient:
     """Give an HTTP client of the whole web application on the test core."""
-    from wsgi import create_app  # noqa: PLC0415 - only tests of the edges pay for building the application
+    from wsgi import create_app
 
     app = create_app(core=core)
     app.testing = True

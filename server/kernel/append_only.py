@@ -21,7 +21,7 @@ def append_only(model: type[Base]) -> None:
     name = str(getattr(table, "name", ""))
     _guarded.append(name)
 
-    def create(_target: sa.Table, connection: Connection, **_options: Any) -> None:  # noqa: ANN401 - event's own
+    def create(_target: sa.Table, connection: Connection, **_options: Any) -> None:
         for statement in trigger_statements(name, connection.dialect.name):
             connection.exec_driver_sql(statement)
 
@@ -45,10 +45,8 @@ def trigger_statements(table: str, dialect: str) -> list[str]:
         return [
             f"CREATE OR REPLACE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
             f"$$ BEGIN RAISE EXCEPTION '{refusal}'; END $$",
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
-            f"FOR EACH ROW EXECUTE FUNCTION {table}_append_only()",
-            f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()",
+            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_append_only()",
+            f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()",
         ]
     if dialect == "sqlite":
         return [

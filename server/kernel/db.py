@@ -13,7 +13,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -57,13 +57,13 @@ class UuidType(TypeDecorator[uuid.UUID]):
             return dialect.type_descriptor(mysql.BINARY(16))
         return dialect.type_descriptor(sa.LargeBinary(16))
 
-    def process_bind_param(self, value: uuid.UUID | None, dialect: Dialect) -> Any:  # noqa: ANN401 - per engine
+    def process_bind_param(self, value: uuid.UUID | None, dialect: Dialect) -> Any:
         """Turn a UUID into what the engine stores."""
         if value is None or dialect.name == "postgresql":
             return value
         return value.bytes
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> uuid.UUID | None:  # noqa: ANN401, ARG002 - per engine
+    def process_result_value(self, value: Any, dialect: Dialect) -> uuid.UUID | None:  # noqa: ARG002 - per engine
         """Turn what the engine stored into a UUID."""
         if value is None or isinstance(value, uuid.UUID):
             return value
@@ -85,7 +85,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True, precision=6))
         if dialect.name in {"mysql", "mariadb"}:
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(sqlite.DATETIME())
+        return dialect.type_descriptor(sa.DateTime())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Turn an aware instant into what the engine stores."""
@@ -116,11 +116,11 @@ class JsonDocument(TypeDecorator[Any]):
             return dialect.type_descriptor(mysql.LONGTEXT())
         return dialect.type_descriptor(sa.Text())
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ANN401, ARG002 - any JSON
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - any JSON
         """Turn a document into text, keys in order so that equal documents are equal texts."""
         return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ANN401, ARG002 - any JSON
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - any JSON
         """Turn text back into the document."""
         return None if value is None else json.loads(value)
 
@@ -234,9 +234,9 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Open a session that only reads; on SQLite it takes no write lock."""
+        # No rollback by hand: it would expire what was read, and closing the session ends the transaction all the same.
         with self._session(self._reader) as session:
             yield session
-            session.rollback()
 
     def run(self, work: Callable[[Session], Result], *, attempts: int = 5) -> Result:
         """Do one piece of work in a transaction, and again when the engine broke it off for a deadlock.
@@ -343,7 +343,7 @@ def insert_all_absent(session: Session, model: type[Base], rows: Sequence[Mappin
     """
     if not rows:
         return 0
-    table = sa.inspect(model).local_table
+    table = cast("sa.Table", model.__table__)
     key = next(iter(table.primary_key.columns))
     dialect = session.get_bind().dialect.name
     insert: Any

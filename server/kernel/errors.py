@@ -24,7 +24,7 @@ class DomainError(Exception):
     code: ClassVar[str] = "refused"
     message: ClassVar[str] = "The request was refused."
 
-    def __init__(self, *, fields: dict[str, str] | None = None, **params: Any) -> None:  # noqa: ANN401 - any printable
+    def __init__(self, *, fields: dict[str, str] | None = None, **params: Any) -> None:
         super().__init__(self.code)
         self.params = params
         self.fields = fields or {}
@@ -99,7 +99,7 @@ class TooManyError(DomainError):
     code = "too_many_requests"
     message = "Too many requests. Please try again later."
 
-    def __init__(self, *, retry_after_seconds: int = 1, **params: Any) -> None:  # noqa: ANN401 - as the base
+    def __init__(self, *, retry_after_seconds: int = 1, **params: Any) -> None:
         super().__init__(**params)
         self.retry_after_seconds = retry_after_seconds
 

@@ -8,7 +8,7 @@ faults it answers: the database is the queue, RQ is the doorbell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 - read by SQLAlchemy at run time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -80,7 +80,7 @@ class Event:
     occurred_at: datetime
 
 
-def publish(  # noqa: PLR0913 - an event has that many parts
+def publish(
     session: Session,
     topic: str,
     *,

@@ -1,0 +1,1 @@
+"""Numbered migrations, one head, the same on SQLite, PostgreSQL and MariaDB."""
