@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from server.files.storage import LocalStorage, Storage
 from server.kernel.clock import Clock, SystemClock
 from server.kernel.crypto import Vault, parse_key, parse_key_ring
 from server.kernel.db import Database, make_engine
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from server.wechat.gateway import WeChatGateway
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Core:
     settings: Settings
     db: Database
     clock: Clock
+    files: Storage
+    wechat: WeChatGateway
 
     def close(self) -> None:
         """Give the connections back."""
@@ -38,14 +42,22 @@ def build_vault(settings: Settings) -> Vault:
     return Vault(parse_key_ring(settings.data_key), parse_key(settings.index_key), index_version=settings.index_key_version)
 
 
-def build_core(settings: Settings, *, clock: Clock | None = None) -> Core:
+def build_wechat(settings: Settings) -> WeChatGateway:
+    """Return the gateway to WeChat (or to its emulator, by the base address). It calls nobody until it is used."""
+    from server.wechat.wechatpy_gateway import gateway_from  # noqa: PLC0415 - wechatpy is slow to import
+
+    return gateway_from(settings)
+
+
+def build_core(settings: Settings, *, clock: Clock | None = None, wechat: WeChatGateway | None = None) -> Core:
     """Build the core for one process.
 
     Arguments:
         settings: checked settings.
         clock: stands in for the machine's clock in tests and simulations.
+        wechat: stands in for WeChat in tests.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
     engine = make_engine(settings.resolved_database_url, pool_size=settings.pool_size)
     database = Database(engine, build_vault(settings), settings.zone)
-    return Core(settings=settings, db=database, clock=clock or SystemClock())
+    return Core(settings=settings, db=database, clock=clock or SystemClock(), files=LocalStorage(settings.files_dir), wechat=wechat or build_wechat(settings))

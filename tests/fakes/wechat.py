@@ -1,0 +1,85 @@
+"""A WeChat without a network, for tests: keeps what it was sent and fails when told to."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from server.wechat.errors import LoginCodeInvalidError, PhoneCodeInvalidError
+from server.wechat.gateway import ContentScene, SentMessage, Suggestion, Verdict, WeChatSession
+
+
+@dataclass(frozen=True, slots=True)
+class FakeMessage:
+    openid: str
+    template_id: str
+    data: dict[str, str]
+    page: str | None
+
+
+@dataclass
+class FakeWeChat:
+    """Codes work once, as the real ones.
+
+    ``code_for(openid)`` and ``phone_code_for(phone)`` mint codes; ``sent`` holds the messages; ``failures`` are raised by
+    the next sends, one each (None lets one through); ``risky_words`` are refused by ``check_text``.
+    """
+
+    appid: str = "wxdemo0000000000"
+    sent: list[FakeMessage] = field(default_factory=list)
+    failures: list[Exception | None] = field(default_factory=list)
+    login_failures: list[Exception | None] = field(default_factory=list)
+    risky_words: list[str] = field(default_factory=list)
+    calls: int = 0
+    _sessions: dict[str, WeChatSession] = field(default_factory=dict)
+    _phones: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def code_for(self, openid: str, unionid: str | None = None, code: str | None = None) -> str:
+        with self._lock:
+            code = code or f"login-code-{len(self._sessions)}-{self.calls}-{openid}"
+            self.calls += 1
+            self._sessions[code] = WeChatSession(openid, unionid)
+            return code
+
+    def phone_code_for(self, phone: str, code: str | None = None) -> str:
+        with self._lock:
+            code = code or f"phone-code-{len(self._phones)}-{self.calls}"
+            self.calls += 1
+            self._phones[code] = phone
+            return code
+
+    def code_to_session(self, code: str) -> WeChatSession:
+        failure = self.login_failures.pop(0) if self.login_failures else None
+        if failure is not None:
+            raise failure
+        with self._lock:
+            found = self._sessions.pop(code, None)
+        if found is None:
+            raise LoginCodeInvalidError
+        return found
+
+    def phone_number(self, code: str) -> str:
+        with self._lock:
+            found = self._phones.pop(code, None)
+        if found is None:
+            raise PhoneCodeInvalidError
+        return found
+
+    def send_subscribe_message(
+        self, openid: str, template_id: str, data: dict[str, str], page: str | None = None, *, lang: str = "zh_CN"
+    ) -> SentMessage:
+        with self._lock:
+            failure = self.failures.pop(0) if self.failures else None
+            if failure is not None:
+                raise failure
+            self.sent.append(FakeMessage(openid, template_id, dict(data), page))
+            return SentMessage(f"90000000000000{len(self.sent):04d}")
+
+    def check_text(self, openid: str, content: str, scene: ContentScene | int = ContentScene.COMMENT) -> Verdict:
+        if any(word in content for word in self.risky_words):
+            return Verdict(Suggestion.RISKY, 20006, "trace")
+        return Verdict(Suggestion.PASS, 100, "trace")
+
+    def qr_code(self, scene: str, page: str) -> bytes:
+        return b"\x89PNG\r\n\x1a\n" + f"{page}?{scene}".encode()
