@@ -1,0 +1,5 @@
+"""Topics this domain tells."""
+
+from __future__ import annotations
+
+SCHEDULE_DUE = "schedule.due"
