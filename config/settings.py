@@ -6,6 +6,7 @@ Every variable has the prefix ``HUIBAN_``. In production anything missing or uns
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import stat
 from pathlib import Path
@@ -22,6 +23,40 @@ _MIN_SECRET_CHARS = 32
 DEMO_SECRET_KEY = "demo-secret-key-that-production-refuses"  # noqa: S105 - the demo's, and refused elsewhere
 DEMO_DATA_KEY = "demo:" + base64.b64encode(hashlib.sha256(b"huiban demo data key").digest()).decode()
 DEMO_INDEX_KEY = base64.b64encode(hashlib.sha256(b"huiban demo index key").digest()).decode()
+
+
+_KEY_BYTES = 32
+
+
+def parse_key_ring(ring: str) -> dict[str, bytes]:
+    """Read ``id:base64key,id:base64key`` into key id → bytes, in order.
+
+    Raises:
+        ValueError: for a part that is not an id and a base64 key of 32 bytes, or an id that comes twice.
+    """
+    keys: dict[str, bytes] = {}
+    for part in ring.split(","):
+        key_id, colon, encoded = part.strip().partition(":")
+        if not colon or not key_id.isalnum() or key_id in keys:
+            raise ValueError("expected id:base64key,id:base64key with ids of letters and digits")
+        keys[key_id] = parse_key(encoded)
+    return keys
+
+
+def parse_key(encoded: str) -> bytes:
+    """Read one base64 key (plain or URL-safe).
+
+    Raises:
+        ValueError: when it is not base64 of 32 bytes.
+    """
+    text = encoded.replace("+", "-").replace("/", "_").rstrip("=")
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("expected base64") from error
+    if len(key) != _KEY_BYTES:
+        raise ValueError(f"expected base64 of {_KEY_BYTES} bytes")
+    return key
 
 
 class UnsafeSettingsError(Exception):
@@ -120,8 +155,17 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _malformed(settings: Settings) -> list[str]:
-    # Imported here: the settings stay importable where only names and defaults are wanted.
     problems = []
+    try:
+        data_keys = parse_key_ring(settings.data_key)
+    except ValueError as error:
+        data_keys = {}
+        problems.append(f"HUIBAN_DATA_KEY: {error}")
+    try:
+        if parse_key(settings.index_key) in data_keys.values():
+            problems.append("HUIBAN_INDEX_KEY: must not be one of the data keys")
+    except ValueError as error:
+        problems.append(f"HUIBAN_INDEX_KEY: {error}")
     try:
         ZoneInfo(settings.timezone)
     except (ZoneInfoNotFoundError, ValueError):

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from config.settings import parse_key, parse_key_ring
 from server.files.storage import LocalStorage, Storage
 from server.kernel.clock import Clock, SystemClock
-from server.kernel.crypto import Vault, parse_key, parse_key_ring
+from server.kernel.crypto import Vault
 from server.kernel.db import Database, make_engine
 
 if TYPE_CHECKING:
@@ -60,4 +61,10 @@ def build_core(settings: Settings, *, clock: Clock | None = None, wechat: WeChat
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
     engine = make_engine(settings.resolved_database_url, pool_size=settings.pool_size)
     database = Database(engine, build_vault(settings), settings.zone)
-    return Core(settings=settings, db=database, clock=clock or SystemClock(), files=LocalStorage(settings.files_dir), wechat=wechat or build_wechat(settings))
+    return Core(
+        settings=settings,
+        db=database,
+        clock=clock or SystemClock(),
+        files=LocalStorage(settings.files_dir),
+        wechat=wechat or build_wechat(settings),
+    )

@@ -116,35 +116,6 @@ def vault_of(session: Session) -> Vault:
     return vault
 
 
-def parse_key_ring(ring: str) -> dict[str, bytes]:
-    """Read ``id:base64key,id:base64key`` into key id → bytes, in order.
-
-    Raises:
-        ValueError: for a part that is not an id and a base64 key of 32 bytes, or an id that comes twice.
-    """
-    keys: dict[str, bytes] = {}
-    for part in ring.split(","):
-        key_id, colon, encoded = part.strip().partition(":")
-        if not colon or not key_id.isalnum() or key_id in keys:
-            message = "expected id:base64key,id:base64key with ids of letters and digits"
-            raise ValueError(message)
-        keys[key_id] = parse_key(encoded)
-    return keys
-
-
-def parse_key(encoded: str) -> bytes:
-    """Read one base64 key (plain or URL-safe).
-
-    Raises:
-        ValueError: when it is not base64 of 32 bytes.
-    """
-    key = _decode(encoded.replace("+", "-").replace("/", "_").rstrip("="))
-    if len(key) != KEY_BYTES:
-        message = f"expected base64 of {KEY_BYTES} bytes"
-        raise ValueError(message)
-    return key
-
-
 def _encode(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from server.kernel.crypto import Vault
 
 Result = TypeVar("Result")
+Statement = TypeVar("Statement", bound="sa.Select[*tuple[Any, ...]]")
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -139,7 +140,11 @@ class Base(DeclarativeBase):
             list[Any]: JsonDocument(),
         },
     )
-    __table_args__: Any = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+    __table_args__: Any = {  # noqa: RUF012 - SQLAlchemy asks for a plain dictionary here
+        "mysql_engine": "InnoDB",
+        "mysql_charset": "utf8mb4",
+        "mysql_collate": "utf8mb4_bin",
+    }
 
 
 def table_args(*constraints: sa.schema.SchemaItem) -> tuple[Any, ...]:
@@ -299,7 +304,8 @@ def register_constraint(name: str, error: type[Exception]) -> None:
 def constraint_of(error: DBAPIError) -> str | None:
     """Return the name of the constraint that was broken, as well as the engine tells it.
 
-    MariaDB reports a broken CHECK as an OperationalError, hence any DBAPIError is taken. SQLite names a CHECK but reports a UNIQUE by its columns (``table.a, table.b``); those come back as ``uq_table_a_b``.
+    MariaDB reports a broken CHECK as an OperationalError, hence any DBAPIError is taken. SQLite names a CHECK but reports
+    a UNIQUE by its columns (``table.a, table.b``); those come back as ``uq_table_a_b``.
     """
     original: Any = error.orig
     diagnostics = getattr(original, "diag", None)
@@ -367,7 +373,7 @@ def update_where(session: Session, statement: sa.Update) -> int:
     return int(result.rowcount)
 
 
-def lock_skipping(statement: sa.Select[Any]) -> sa.Select[Any]:
+def lock_skipping(statement: Statement) -> Statement:
     """Lock the rows a statement finds and pass over those another transaction has locked.
 
     SQLite has one writer at a time (``BEGIN IMMEDIATE``) and renders no lock clause at all.

@@ -71,6 +71,7 @@ def begin(session: Session, *, caller: str, route: str, key: str, request_hash: 
     Call it first in the transaction. The answer must be stored with ``finish`` before the commit.
 
     Arguments:
+        session: of the transaction that will hold the effect.
         caller: who asks (``member:<id>``, ``partner:<id>``).
         route: method and route rule, so that one key may serve different commands.
         key: the client's ``Idempotency-Key``.

@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from server.kernel.crypto import Place, SealBrokenError, Vault, parse_key, parse_key_ring
+from config.settings import parse_key, parse_key_ring
+from server.kernel.crypto import Place, SealBrokenError, Vault
 from server.kernel.ids import uuid7
 
 OLD, NEW, INDEX = b"o" * 32, b"n" * 32, b"i" * 32

@@ -22,7 +22,7 @@ class FactToldError(ConflictError):
     code = "fact_told"
 
 
-def an_event(key: str, **changes):
+def an_event(key, **changes):
     return {
         "id": uuid7(),
         "key": key,
