@@ -42,9 +42,7 @@ def to_json(body: BaseModel | dict[str, Any] | list[Any]) -> bytes:
     return orjson.dumps(body)
 
 
-def run_command(
-    work: Callable[[Session], tuple[int, BaseModel | dict[str, Any]]], *, key_required: bool = True
-) -> Response:
+def run_command(work: Callable[[Session], tuple[int, BaseModel | dict[str, Any]]], *, key_required: bool = True) -> Response:
     """Do a command in one transaction and answer it; replay the first answer when the same key comes again.
 
     Deadlocks are tried again; a refusal rolls back together with its key.

@@ -131,5 +131,3 @@ def docs_asset(name: str) -> Response:
 def favicon() -> WerkzeugResponse:
     """Give browsers the icon they ask every site for."""
     return redirect("/docs/assets/favicon-32x32.png")
-
-
