@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from apiflask import APIFlask
 from flask import Response, g, request
 from flask_babel import Babel
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 import admin
 import miniprogram_api
+import tasks.commands
 from config.locale import LOCALE_DIR, ensure_compiled, select_locale
 from config.logging import bind_request, configure_logging
 from config.settings import load_settings
-from miniprogram_api import operation
+from miniprogram_api import limits, operation
 from server.bootstrap import Core, build_core
 
 if TYPE_CHECKING:
@@ -63,7 +65,12 @@ def create_app(settings: Settings | None = None, *, core: Core | None = None) ->
     app.after_request(_close_request)
     operation.init_app(app)
     miniprogram_api.init_app(app)
+    limits.init_app(app, member_rate=settings.rate_limit, login_rate=settings.login_rate_limit)
     admin.init_app(app)
+    tasks.commands.init_app(app)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]  # Flask's documented way
     return app
 
 

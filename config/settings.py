@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
     pool_size: int = Field(default=8, ge=1, le=100)
+    rate_limit: str = "1200 per minute"
+    login_rate_limit: str = "300 per minute"
     trusted_proxies: int = Field(default=0, ge=0, le=5)
 
     @property

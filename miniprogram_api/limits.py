@@ -1,0 +1,64 @@
+"""Rate limits for each caller: a token where one is shown, otherwise the network address.
+
+Counted in the memory of each web process, so that a Redis that is down neither refuses nor delays a member; with N processes a caller may
+reach N times the rate. The limit stops loops and scripts, it is not a quota: stock and per-member limits are constraints of the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from flask import request
+from flask_limiter import Limiter
+from flask_limiter.errors import RateLimitExceeded
+
+from miniprogram_api.problems import problem_of
+from server.kernel.errors import TooManyError
+
+if TYPE_CHECKING:
+    from apiflask import APIFlask
+    from flask import Response
+
+_LIMITED = ("/api/", "/partner/")
+
+
+def init_app(app: APIFlask, *, member_rate: str, login_rate: str) -> None:
+    """Limit the calls of members and partners.
+
+    Arguments:
+        app: the web application, blueprints registered.
+        member_rate: for each caller, such as ``1200 per minute``; empty switches the limits off.
+        login_rate: log-ins from one network address.
+    """
+    if not member_rate:
+        return
+    limiter = Limiter(
+        key_func=_caller,
+        app=app,
+        storage_uri="memory://",
+        strategy="fixed-window",
+        default_limits=[member_rate],
+        headers_enabled=False,
+    )
+    limiter.request_filter(_is_free)
+    for endpoint, view in list(app.view_functions.items()):
+        if endpoint in {"v1_auth.wechat", "v1_auth.log_in", "v1_auth.login"}:
+            app.view_functions[endpoint] = limiter.limit(login_rate)(view)
+    app.register_error_handler(RateLimitExceeded, _on_limit)
+
+
+def _caller() -> str:
+    shown = request.headers.get("Authorization") or request.headers.get("X-Huiban-Key")
+    if shown:
+        return hashlib.sha256(shown.encode()).hexdigest()
+    return request.remote_addr or "unknown"
+
+
+def _is_free() -> bool:
+    return not request.path.startswith(_LIMITED)
+
+
+def _on_limit(error: RateLimitExceeded) -> Response:
+    expiry = error.limit.limit.get_expiry() if error.limit is not None else 60
+    return problem_of(TooManyError(retry_after_seconds=int(expiry)))
