@@ -1,0 +1,1 @@
+"""What workers do: handlers of news ``(session, event, core)`` and periodic jobs ``(core, period)``, a file for each domain."""

@@ -1,0 +1,117 @@
+"""The periodic jobs: name, when, what.
+
+A job is named as ``module:function`` and called as ``function(core, period)``; it returns how many rows it changed, runs
+outside the delivery's transaction in bounded batches of its own, and is safe to run twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+# However long the product was down, no more periods than these are made up for one job at a time.
+MOST_MISSED = 400
+
+
+class Rhythm(Protocol):
+    """When a job is due."""
+
+    def latest(self, now: datetime, zone: ZoneInfo) -> datetime:
+        """Return the last due instant at or before ``now``."""
+        ...
+
+    def following(self, period: datetime, zone: ZoneInfo) -> datetime:
+        """Return the due instant after one of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Every so many seconds, counted from the epoch, so that all processes agree.
+
+    Arguments:
+        seconds: the period.
+    """
+
+    seconds: int
+
+    def latest(self, now: datetime, zone: ZoneInfo) -> datetime:  # noqa: ARG002 - the same everywhere on earth
+        """Return the last due instant at or before ``now``."""
+        return datetime.fromtimestamp(int(now.timestamp()) // self.seconds * self.seconds, UTC)
+
+    def following(self, period: datetime, zone: ZoneInfo) -> datetime:  # noqa: ARG002 - as above
+        """Return the due instant after one of them."""
+        return period + timedelta(seconds=self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """Once on each business day, at a time of the shop's clock; right across a change of summer time.
+
+    Arguments:
+        at: time of day in the shop's zone.
+    """
+
+    at: time
+
+    def latest(self, now: datetime, zone: ZoneInfo) -> datetime:
+        """Return the last due instant at or before ``now``."""
+        day = now.astimezone(zone).date()
+        today = datetime.combine(day, self.at, zone).astimezone(UTC)
+        return today if today <= now else datetime.combine(day - timedelta(days=1), self.at, zone).astimezone(UTC)
+
+    def following(self, period: datetime, zone: ZoneInfo) -> datetime:
+        """Return the due instant after one of them."""
+        day = period.astimezone(zone).date() + timedelta(days=1)
+        return datetime.combine(day, self.at, zone).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One periodic job.
+
+    Arguments:
+        name: ``domain.verb``, stored with each run; never renamed.
+        rhythm: when it is due.
+        function: ``module:function``.
+        each: every missed period is made up for. Otherwise one run does the work of all, and earlier ones are left out.
+    """
+
+    name: str
+    rhythm: Rhythm
+    function: str
+    each: bool = False
+
+
+MINUTE = Every(60)
+HOUR = Every(3600)
+
+JOBS: tuple[Job, ...] = (
+    Job("deliveries.sweep", MINUTE, "tasks.jobs.outbox:sweep"),
+    Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),
+    Job("outbox.forget", HOUR, "tasks.jobs.outbox:forget_done"),
+)
+
+
+def missed(job: Job, last: datetime | None, now: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Return the periods of a job that are due and were not planned yet, oldest first.
+
+    Arguments:
+        job: one of the table.
+        last: the newest period planned, or None when the job has never run; then only the latest one is due.
+        now: present instant.
+        zone: the shop's.
+    """
+    latest = job.rhythm.latest(now, zone)
+    if last is None or not job.each:
+        return [latest] if last is None or latest > last else []
+    periods: list[datetime] = []
+    period = job.rhythm.following(last, zone)
+    while period <= now and len(periods) < MOST_MISSED:
+        periods.append(period)
+        period = job.rhythm.following(period, zone)
+    return periods
