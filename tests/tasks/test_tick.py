@@ -135,5 +135,5 @@ def test_every_subscription_has_a_handler_that_loads():
 
 def test_two_subscriptions_of_one_name_are_refused():
     twice = SUBSCRIPTIONS["schedule.due"]
-    with pytest.raises(ValueError, match="schedule.run"):
+    with pytest.raises(ValueError, match=r"schedule\.run"):
         by_name({"a": twice, "b": twice})
