@@ -67,7 +67,13 @@ class FakeWeChat:
         return found
 
     def send_subscribe_message(
-        self, openid: str, template_id: str, data: dict[str, str], page: str | None = None, *, lang: str = "zh_CN"
+        self,
+        openid: str,
+        template_id: str,
+        data: dict[str, str],
+        page: str | None = None,
+        *,
+        lang: str = "zh_CN",  # noqa: ARG002
     ) -> SentMessage:
         with self._lock:
             failure = self.failures.pop(0) if self.failures else None
@@ -76,7 +82,7 @@ class FakeWeChat:
             self.sent.append(FakeMessage(openid, template_id, dict(data), page))
             return SentMessage(f"90000000000000{len(self.sent):04d}")
 
-    def check_text(self, openid: str, content: str, scene: ContentScene | int = ContentScene.COMMENT) -> Verdict:
+    def check_text(self, openid: str, content: str, scene: ContentScene | int = ContentScene.COMMENT) -> Verdict:  # noqa: ARG002
         if any(word in content for word in self.risky_words):
             return Verdict(Suggestion.RISKY, 20006, "trace")
         return Verdict(Suggestion.PASS, 100, "trace")

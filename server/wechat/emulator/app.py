@@ -1,0 +1,197 @@
+"""The emulated platform over HTTP: the platform's own addresses, and ``/_emulator/`` for whoever plays the person."""
+
+from __future__ import annotations
+
+import io
+import time
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import qrcode
+from flask import Flask, Response, abort, g, jsonify, render_template, request
+
+from server.wechat.emulator import outbound
+from server.wechat.emulator.platform import TEMPLATES, Fault, Platform, PlatformError
+
+_ZONE = ZoneInfo("Asia/Shanghai")
+
+
+def create_app(platform: Platform, target: outbound.PushTarget | None = None) -> Flask:
+    """Build the application.
+
+    Arguments:
+        platform: rules and memory.
+        target: where events are pushed to, or None for none.
+    """
+    app = Flask(__name__)
+    app.jinja_env.filters["clock"] = lambda at: datetime.fromtimestamp(at, _ZONE).strftime("%m-%d %H:%M:%S")
+
+    @app.before_request
+    def start() -> tuple[Response, int] | Response | None:
+        g.started_at = time.perf_counter()
+        g.errcode = 0
+        if request.path.startswith("/_emulator") or request.path == "/":
+            return None
+        fault = platform.fault_for(request.path)
+        if fault is None:
+            return None
+        time.sleep(fault.delay_seconds)
+        if fault.status:
+            return Response("<html>fault</html>", status=fault.status, content_type="text/html")
+        return _refused(PlatformError(fault.errcode, "set by a fault switch")) if fault.errcode is not None else None
+
+    @app.after_request
+    def note(response: Response) -> Response:
+        if not request.path.startswith("/_emulator") and request.path != "/":
+            platform.note(request.path, g.get("errcode", 0), (time.perf_counter() - g.started_at) * 1000)
+        return response
+
+    @app.errorhandler(PlatformError)
+    def refused(error: PlatformError) -> Response:
+        return _refused(error)
+
+    _add_credentials(app, platform)
+    _add_calls(app, platform, target)
+    _add_person(app, platform, target)
+    return app
+
+
+def _refused(error: PlatformError) -> Response:
+    g.errcode = error.errcode
+    return jsonify(errcode=error.errcode, errmsg=error.errmsg)
+
+
+def _body() -> dict[str, Any]:
+    # Callers send JSON without a Content-Type, as the platform allows.
+    found = request.get_json(force=True, silent=True)
+    if not isinstance(found, dict):
+        raise PlatformError(47001, "data format error")
+    return found
+
+
+def _with_token(platform: Platform) -> dict[str, Any]:
+    platform.check_token(request.args.get("access_token", ""))
+    return _body()
+
+
+def _add_credentials(app: Flask, platform: Platform) -> None:
+    @app.post("/cgi-bin/stable_token")
+    def stable_token() -> Response:
+        body = _body()
+        force = bool(body.get("force_refresh"))
+        return jsonify(platform.stable_token(str(body.get("appid")), str(body.get("secret")), force=force))
+
+    @app.get("/sns/jscode2session")
+    def jscode2session() -> Response:
+        platform.check_credentials(request.args.get("appid", ""), request.args.get("secret", ""))
+        code = platform.trade("login", request.args.get("js_code", ""))
+        answer = {"openid": code.value, "session_key": "ZW11bGF0b3Itc2Vzc2lvbg=="}
+        if code.unionid:
+            answer["unionid"] = code.unionid
+        response = jsonify(answer)
+        response.content_type = "text/plain"
+        return response
+
+    @app.post("/wxa/business/getuserphonenumber")
+    def phone_number() -> Response:
+        code = platform.trade("phone", str(_with_token(platform).get("code") or ""))
+        national = code.value.removeprefix("+86")
+        info = {
+            "phoneNumber": national,
+            "purePhoneNumber": national,
+            "countryCode": 86,
+            "watermark": {"timestamp": int(time.time()), "appid": platform.appid},
+        }
+        return jsonify(errcode=0, errmsg="ok", phone_info=info)
+
+
+def _add_calls(app: Flask, platform: Platform, target: outbound.PushTarget | None) -> None:
+    @app.post("/cgi-bin/message/subscribe/send")
+    def send() -> Response:
+        message = platform.send(_with_token(platform))
+        if target is not None:
+            outbound.deliver_later(target, outbound.sent_event(target, message.openid, message.template_id, message.msg_id))
+        return jsonify(errcode=0, errmsg="ok", msgid=int(message.msg_id))
+
+    @app.post("/wxa/msg_sec_check")
+    def check_text() -> Response:
+        return jsonify(platform.check_text(_with_token(platform)))
+
+    @app.post("/wxa/getwxacodeunlimit")
+    def qr_code() -> Response:
+        body = _with_token(platform)
+        scene = str(body.get("scene") or "")
+        if not 1 <= len(scene) <= 32 or not scene.isascii() or "%" in scene:  # noqa: PLR2004 - the platform's limit
+            raise PlatformError(40129, "invalid scene")
+        if str(body.get("page") or "").startswith("/"):
+            raise PlatformError(41030, "invalid page")
+        buffer = io.BytesIO()
+        qrcode.make(f"emulator:{body.get('page')}?scene={scene}").save(buffer, "PNG")
+        return Response(buffer.getvalue(), content_type="image/png")
+
+
+def _add_person(app: Flask, platform: Platform, target: outbound.PushTarget | None) -> None:
+    @app.post("/_emulator/codes")
+    def mint_code() -> Response:
+        body = request.get_json(force=True, silent=True) or {}
+        code, openid = platform.mint_code(body.get("openid"), body.get("unionid"))
+        return jsonify(code=code, openid=openid)
+
+    @app.post("/_emulator/phone-codes")
+    def mint_phone_code() -> Response:
+        return jsonify(code=platform.mint_phone_code(str(_body().get("phone") or abort(422))))
+
+    @app.post("/_emulator/popups")
+    def popup() -> Response:
+        body = _body()
+        openid, template_id = str(body.get("openid") or abort(422)), str(body.get("template_id") or abort(422))
+        accept = bool(body.get("accept", True))
+        platform.popup(openid, template_id, accept=accept)
+        # Waited for: whoever taps wants to see the credit right afterwards.
+        pushed = target is not None and outbound.deliver(target, outbound.popup_event(target, openid, template_id, accept=accept))
+        return jsonify(granted=accept, pushed=pushed)
+
+    @app.post("/_emulator/tokens/revocation")
+    def revoke() -> Response:
+        body = request.get_json(force=True, silent=True) or {}
+        platform.revoke_tokens(expire=bool(body.get("expire")))
+        return jsonify(revoked=True)
+
+    @app.post("/_emulator/faults")
+    def add_fault() -> Response:
+        body = _body()
+        fault = Fault(
+            str(body.get("path") or abort(422)),
+            int(body.get("times", 1)),
+            body.get("errcode"),
+            float(body.get("delay_seconds") or 0),
+            body.get("status"),
+        )
+        platform.faults.append(fault)
+        return jsonify(set=True)
+
+    @app.delete("/_emulator/faults")
+    def clear_faults() -> Response:
+        platform.faults.clear()
+        return jsonify(set=False)
+
+    @app.get("/_emulator/messages")
+    def messages() -> Response:
+        return jsonify(items=platform.messages(request.args.get("openid")))
+
+    @app.get("/_emulator/state")
+    def state() -> Response:
+        return jsonify(grants=platform.grants(), token_fetches=platform.token_fetches)
+
+    @app.get("/")
+    def page() -> str:
+        return render_template(
+            "emulator.html",
+            platform=platform,
+            messages=platform.messages()[:60],
+            grants=sorted(platform.grants().items())[:40],
+            calls=platform.calls[::-1][:40],
+            templates=TEMPLATES,
+            target=target,
+        )

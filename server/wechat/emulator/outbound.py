@@ -1,0 +1,79 @@
+"""The emulated platform's server push: signed, plain or safe, and repeated three times when it is not answered ``success``."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from server.wechat import push
+
+_TRIES = 3
+_ANSWER_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PushTarget:
+    """Where events go and how they are protected; no push without an address."""
+
+    url: str
+    secrets: push.PushSecrets
+    safe: bool = True
+    own_id: str = "gh_demo"
+
+
+def popup_event(target: PushTarget, openid: str, template_id: str, *, accept: bool) -> dict[str, Any]:
+    """Return the event that tells a person's answer to the subscribe dialog."""
+    answer = {
+        "TemplateId": template_id,
+        "SubscribeStatusString": "accept" if accept else "reject",
+        "PopupScene": "0",
+    }
+    # One entry comes as an object and not as a list of one, as the platform does.
+    return _envelope(target, openid, "subscribe_msg_popup_event") | {"List": answer}
+
+
+def sent_event(target: PushTarget, openid: str, template_id: str, msg_id: str) -> dict[str, Any]:
+    """Return the event that tells a message was delivered."""
+    entry = {"TemplateId": template_id, "MsgID": msg_id, "ErrorCode": "0", "ErrorStatus": "success"}
+    return _envelope(target, openid, "subscribe_msg_sent_event") | {"List": [entry]}
+
+
+def _envelope(target: PushTarget, openid: str, event: str) -> dict[str, Any]:
+    return {"ToUserName": target.own_id, "FromUserName": openid, "CreateTime": int(time.time()), "MsgType": "event", "Event": event}
+
+
+def deliver(target: PushTarget, event: dict[str, Any]) -> bool:
+    """Post one event and tell whether it was answered ``success``, trying three times."""
+    message = json.dumps(event, ensure_ascii=False).encode()
+    for _ in range(_TRIES):
+        timestamp, nonce = str(int(time.time())), secrets.token_hex(6)
+        query = {
+            "signature": push.signature_of(target.secrets.token, timestamp, nonce),
+            "timestamp": timestamp,
+            "nonce": nonce,
+            "openid": str(event["FromUserName"]),
+        }
+        body = message
+        if target.safe:
+            encrypted = push.encrypt(message, target.secrets)
+            query["encrypt_type"] = "aes"
+            query["msg_signature"] = push.signature_of(target.secrets.token, timestamp, nonce, encrypted)
+            body = json.dumps({"ToUserName": event["ToUserName"], "Encrypt": encrypted}).encode()
+        try:
+            answer = requests.post(target.url, params=query, data=body, timeout=_ANSWER_SECONDS)
+        except requests.RequestException:
+            continue
+        if answer.status_code == requests.codes.ok and answer.text == "success":
+            return True
+    return False
+
+
+def deliver_later(target: PushTarget, event: dict[str, Any]) -> None:
+    """Post one event in the background, as the platform does after it answered."""
+    threading.Thread(target=deliver, args=(target, event), daemon=True).start()
