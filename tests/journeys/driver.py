@@ -52,7 +52,12 @@ class Product:
         log = (self.data_dir.parent / "supervisor.log").open("w")
         started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tasks.supervisor"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True,
+            [sys.executable, "-m", "tasks.supervisor"],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
             start_new_session=True,
         )
         facts = self.data_dir / "demo.json"
@@ -122,9 +127,7 @@ class Member:
 
     def call(self, method: str, path: str, body: Any = None, *, key: str | None = None, **options: Any) -> requests.Response:
         headers = {"Idempotency-Key": key or secrets.token_hex(12)} if method != "GET" else {}
-        return self.session.request(
-            method, f"{self.base}/api/v1/{path}", json=body, headers=headers, timeout=TIMEOUT_SECONDS, **options
-        )
+        return self.session.request(method, f"{self.base}/api/v1/{path}", json=body, headers=headers, timeout=TIMEOUT_SECONDS, **options)
 
     def get(self, path: str, **query: Any) -> Any:
         answer = self.call("GET", path, params=query)
@@ -139,7 +142,8 @@ class Member:
     def accept(self, template_id: str) -> None:
         """Tap «allow» in WeChat's dialogue for a subscribe message."""
         answer = requests.post(
-            f"{self.emulator}/_emulator/popups", json={"openid": self.openid, "template_id": template_id, "accept": True},
+            f"{self.emulator}/_emulator/popups",
+            json={"openid": self.openid, "template_id": template_id, "accept": True},
             timeout=TIMEOUT_SECONDS,
         )
         assert answer.ok, answer.text
@@ -160,8 +164,12 @@ class Till:
         text = "\n".join([method, full, stamp, nonce, hashlib.sha256(payload).hexdigest()])
         signature = replaced.get("signature", hmac.new(self.secret.encode(), text.encode(), hashlib.sha256).hexdigest())
         headers = {
-            "Content-Type": "application/json", "X-Huiban-Key": self.key, "X-Huiban-Timestamp": stamp, "X-Huiban-Nonce": nonce,
-            "X-Huiban-Signature": signature, "Idempotency-Key": idempotency_key or secrets.token_hex(12),
+            "Content-Type": "application/json",
+            "X-Huiban-Key": self.key,
+            "X-Huiban-Timestamp": stamp,
+            "X-Huiban-Nonce": nonce,
+            "X-Huiban-Signature": signature,
+            "Idempotency-Key": idempotency_key or secrets.token_hex(12),
         }
         return requests.request(method, f"{self.base}{full}", data=payload, headers=headers, timeout=TIMEOUT_SECONDS)
 
@@ -181,13 +189,19 @@ class Carrier:
         data = [{"time": at, "ftime": at, "context": text} for at, text in reversed(events)]
         status = "shutdown" if state == "3" else "polling"
         param = json.dumps(
-            {"status": status, "message": "", "lastResult": {"state": state, "com": company, "nu": number, "ischeck": "1" if state == "3" else "0", "data": data}},
+            {
+                "status": status,
+                "message": "",
+                "lastResult": {"state": state, "com": company, "nu": number, "ischeck": "1" if state == "3" else "0", "data": data},
+            },
             ensure_ascii=False,
         )
         digest = sign or hashlib.md5((param + self.salt).encode()).hexdigest().upper()  # noqa: S324 - the carrier's own scheme
         return requests.post(
-            f"{self.base}/callbacks/kuaidi100", data=urlencode({"sign": digest, "param": param}),
-            headers={"Content-Type": "application/x-www-form-urlencoded"}, timeout=TIMEOUT_SECONDS,
+            f"{self.base}/callbacks/kuaidi100",
+            data=urlencode({"sign": digest, "param": param}),
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            timeout=TIMEOUT_SECONDS,
         )
 
 
@@ -222,7 +236,9 @@ class Staff:
             for name, options in re.findall(r'<select[^>]*\bname="([^"]*)"[^>]*>(.*?)</select>', inner, flags=re.DOTALL):
                 chosen = re.search(r'<option[^>]*selected[^>]*value="([^"]*)"|<option[^>]*value="([^"]*)"[^>]*selected', options)
                 first = re.search(r'<option[^>]*value="([^"]*)"', options)
-                picked = next((group for group in chosen.groups() if group is not None), "") if chosen else (first.group(1) if first else "")
+                picked = (
+                    next((group for group in chosen.groups() if group is not None), "") if chosen else (first.group(1) if first else "")
+                )
                 fields[name] = unescape(picked)
             action = re.search(r'\baction="([^"]*)"', attributes)
             found.append({"action": unescape(action.group(1)) if action else "", "fields": fields, "html": inner})
@@ -243,7 +259,9 @@ class Staff:
             form = next(form for form in self.forms(answer.text) if "code" in form["fields"])
             code = pyotp.TOTP(self.account["totp_secret"]).now()
             target = requests.compat.urljoin(answer.url, form["action"] or answer.url)
-            answer = self.session.post(target, data=form["fields"] | {"code": code}, headers={"Referer": answer.url}, timeout=TIMEOUT_SECONDS)
+            answer = self.session.post(
+                target, data=form["fields"] | {"code": code}, headers={"Referer": answer.url}, timeout=TIMEOUT_SECONDS
+            )
         assert answer.status_code == 200, answer.text[:500]
         assert self.session.get(f"{self.admin}/", timeout=TIMEOUT_SECONDS).status_code == 200
 
