@@ -50,3 +50,13 @@ class Incident(Base):
     note: Mapped[str | None] = mapped_column(sa.String(500))
 
     __table_args__ = table_args(sa.Index("ix_incidents_listing", "closed_at", "opened_at"))
+
+
+class DemoLoad(Base):
+    """One row when this database holds the demonstration, with the log-ins to show. Never there in production."""
+
+    __tablename__ = "demo_loads"
+
+    name: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    credentials: Mapped[dict[str, Any]]
+    loaded_at: Mapped[datetime]

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from server.kernel.outbox import OutboxDelivery, OutboxEvent
-from server.operations.models import Incident, ScheduledRun
+from server.operations.models import DemoLoad, Incident, ScheduledRun
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -168,3 +168,8 @@ def incidents(session: Session, *, include_closed: bool = False, limit: int = 10
 def open_incident_count(session: Session) -> int:
     """Return how many incidents are open."""
     return int(session.scalar(sa.select(sa.func.count()).select_from(Incident).where(Incident.slot.is_not(None))) or 0)
+
+
+def demo_credentials(session: Session) -> dict[str, Any] | None:
+    """Return the demonstration's log-ins, or None when this database does not hold it."""
+    return session.scalar(sa.select(DemoLoad.credentials).where(DemoLoad.name == "demo"))

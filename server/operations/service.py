@@ -11,7 +11,7 @@ from server.kernel.ids import uuid7
 from server.kernel.outbox import OutboxDelivery, OutboxEvent, publish
 from server.operations.errors import DeliveryNotFoundError, DeliveryNotStuckError, IncidentNotFoundError
 from server.operations.events import SCHEDULE_DUE
-from server.operations.models import Incident, ScheduledRun
+from server.operations.models import DemoLoad, Incident, ScheduledRun
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -176,3 +176,9 @@ def forget_runs(session: Session, before: datetime, *, limit: int = 2000) -> int
     if ids:
         session.execute(sa.delete(ScheduledRun).where(ScheduledRun.id.in_(ids)).execution_options(synchronize_session=False))
     return len(ids)
+
+
+def note_demo(session: Session, credentials: dict[str, Any], *, now: datetime) -> None:
+    """Note that this database holds the demonstration, with the log-ins to show."""
+    if not insert_if_absent(session, DemoLoad, {"name": "demo", "credentials": credentials, "loaded_at": now}):
+        update_where(session, sa.update(DemoLoad).where(DemoLoad.name == "demo").values(credentials=credentials, loaded_at=now))

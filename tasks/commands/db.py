@@ -1,0 +1,41 @@
+"""``flask --app wsgi db …``: bring the database to the newest migration, and tell which it has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from flask import current_app
+
+from server.migrations import runner
+
+if TYPE_CHECKING:
+    from server.bootstrap import Core
+
+
+def prepare_database(core: Core) -> None:
+    """Bring a database to the newest migration; safe from several processes at once, and quick when nothing is to do."""
+    runner.upgrade(core.db.engine)
+
+
+@click.group("db")
+def command() -> None:
+    """Migrations of the database."""
+
+
+@command.command("upgrade")
+def upgrade() -> None:
+    """Bring the database to the newest migration."""
+    core: Core = current_app.extensions["huiban"]
+    prepare_database(core)
+    click.echo(f"the database is at {runner.current(core.db.engine)}")
+
+
+@command.command("current")
+def current() -> None:
+    """Tell which migration the database has; exit 1 when it is not the newest."""
+    core: Core = current_app.extensions["huiban"]
+    has = runner.current(core.db.engine)
+    click.echo(has or "none")
+    if [has] != runner.heads():
+        raise SystemExit(1)

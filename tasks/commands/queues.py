@@ -1,0 +1,50 @@
+"""``flask --app wsgi queues …``: the state of the outbox, and putting dead deliveries back to work."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import click
+from flask import current_app
+
+from server.operations import queries, service
+
+if TYPE_CHECKING:
+    from server.bootstrap import Core
+
+
+@click.group("queues")
+def command() -> None:
+    """Look after the outbox."""
+
+
+@command.command("health")
+def health() -> None:
+    """Print how much waits, was given up or is uncertain; exit 1 when anything needs a person."""
+    core: Core = current_app.extensions["huiban"]
+    with core.db.reading() as session:
+        state = queries.queue_health(session, core.clock.now())
+    for name, value in asdict(state).items():
+        click.echo(f"{name}: {value}")
+    if state.dead or state.uncertain:
+        raise SystemExit(1)
+
+
+@command.command("stuck")
+def stuck() -> None:
+    """List deliveries that were given up or are uncertain."""
+    core: Core = current_app.extensions["huiban"]
+    with core.db.reading() as session:
+        for row in queries.stuck_deliveries(session):
+            click.echo(f"{row.id} {row.state} {row.subscription} attempts={row.attempts} {row.error or ''}")
+
+
+@command.command("retry")
+@click.argument("delivery_id", type=click.UUID)
+def retry(delivery_id: UUID) -> None:
+    """Put one dead delivery back to work."""
+    core: Core = current_app.extensions["huiban"]
+    core.db.run(lambda session: service.retry_delivery(session, delivery_id, now=core.clock.now()))
+    click.echo("ok")
