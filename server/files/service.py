@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -184,14 +185,15 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
 
 
 def _forget_when_rolled_back(session: Session, storage: Storage, name: str) -> None:
+    # A session may roll back again after its commit (at its close), hence the note that the file is there to stay.
+    kept = threading.Event()
+
+    def keep(_session: Session) -> None:
+        kept.set()
+
     def forget(_session: Session) -> None:
-        storage.delete(name)
-        settle(_session)
+        if not kept.is_set():
+            storage.delete(name)
 
-    def settle(_session: Session) -> None:
-        for moment, listener in (("after_rollback", forget), ("after_commit", settle)):
-            if event.contains(session, moment, listener):
-                event.remove(session, moment, listener)
-
+    event.listen(session, "after_commit", keep)
     event.listen(session, "after_rollback", forget)
-    event.listen(session, "after_commit", settle)
