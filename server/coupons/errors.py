@@ -1,0 +1,116 @@
+"""Why a coupon command is refused."""
+
+from __future__ import annotations
+
+from server.kernel.errors import ConflictError, InvalidError, NotFoundError
+
+
+class TemplateNotFoundError(NotFoundError):
+    """There is no such template, or it is not open to members."""
+
+    code = "coupon_template_not_found"
+    message = "There is no such coupon."
+
+
+class CouponNotFoundError(NotFoundError):
+    """There is no such coupon, or it is somebody else's."""
+
+    code = "coupon_not_found"
+    message = "There is no such coupon in your wallet."
+
+
+class TemplateCodeTakenError(ConflictError):
+    """Another template has this code."""
+
+    code = "coupon_template_code_taken"
+    message = "Another coupon template already has this code."
+
+
+class TemplateInvalidError(InvalidError):
+    """A draft that no coupon could be made from."""
+
+    code = "coupon_template_invalid"
+    message = "Please check the coupon's terms."
+
+
+class TemplateStateError(ConflictError):
+    """The template is not in a state that allows this."""
+
+    code = "coupon_template_state"
+    message = "The coupon template is %(state)s, so this cannot be done."
+
+
+class StockBelowIssuedError(ConflictError):
+    """Stock or budget would fall below what has been given out already."""
+
+    code = "stock_below_issued"
+    message = "Stock and budget cannot be lower than what has been issued already."
+
+
+class SoldOutError(ConflictError):
+    """Stock or budget is used up."""
+
+    code = "sold_out"
+    message = "These coupons are all gone."
+
+
+class SoldOutTodayError(SoldOutError):
+    """Today's share of the stock is used up."""
+
+    message = "Today's coupons are all gone. Please come back tomorrow."
+
+
+class ClaimLimitReachedError(ConflictError):
+    """The member has as many as one member may have."""
+
+    code = "claim_limit_reached"
+    message = "You already have as many of these coupons as one member may have."
+
+
+class DailyClaimLimitReachedError(ClaimLimitReachedError):
+    """The member has as many as one member may have on one day."""
+
+    message = "You already have as many of these coupons as one member may have in a day."
+
+
+class NotInWindowError(ConflictError):
+    """Claiming has not begun, is over, or is paused."""
+
+    code = "not_in_window"
+    message = "These coupons cannot be claimed now."
+
+
+class TierNotEligibleError(ConflictError):
+    """The coupon is for members of other tiers."""
+
+    code = "tier_not_eligible"
+    message = "This coupon is for members of another tier."
+
+
+class CouponNotAvailableError(ConflictError):
+    """The coupon is not in a state that allows this.
+
+    Arguments:
+        state: the state it is in.
+    """
+
+    code = "coupon_not_available"
+    message = "The coupon is not available: it is %(state)s."
+
+
+class CouponNotApplicableError(ConflictError):
+    """The coupon does not fit the goods it is to be redeemed for.
+
+    Arguments:
+        reason: a reason code of a quote.
+    """
+
+    code = "coupon_not_applicable"
+    message = "The coupon does not apply to this order: %(reason)s."
+
+
+class SourceConflictError(ConflictError):
+    """The same source was used to issue another coupon."""
+
+    code = "source_conflict"
+    message = "This source was already used for another coupon."

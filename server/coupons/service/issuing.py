@@ -1,0 +1,290 @@
+"""How coupons come into wallets: claimed by the member, or issued by staff or by a trigger.
+
+The template row is taken first, by one conditional UPDATE that checks stock, the day's stock and the budget; the
+member's rows are counted under that lock, and the UNIQUE slot holds the member's limit whatever happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from server.audit import service as audit
+from server.coupons import events
+from server.coupons.errors import (
+    ClaimLimitReachedError,
+    DailyClaimLimitReachedError,
+    NotInWindowError,
+    SoldOutError,
+    SoldOutTodayError,
+    SourceConflictError,
+    TemplateNotFoundError,
+    TemplateStateError,
+    TierNotEligibleError,
+)
+from server.coupons.models import Coupon, CouponTemplate
+from server.coupons.queries import CLAIM_NAMESPACE, CouponView, TemplateView, coupon_view, template_view
+from server.coupons.rules.states import CouponState, TemplateState
+from server.coupons.service.steps import tell, write_transition
+from server.kernel.actors import MemberActor
+from server.kernel.clock import business_date
+from server.kernel.db import insert_if_absent, update_where, zone_of
+from server.kernel.errors import DomainError
+from server.kernel.ids import random_code, uuid7
+from server.kernel.source import Source
+from server.coupons.service.standing import tier_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from server.kernel.actors import Actor
+
+_CODE_CHARS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class IssueOutcome:
+    """What became of one member of a list: a coupon, or the error code of why not."""
+
+    member_id: UUID
+    coupon: CouponView | None
+    code: str | None
+
+
+def claim(session: Session, member_id: UUID, template_id: UUID, *, actor: Actor, now: datetime) -> CouponView:
+    """Give a member a coupon they ask for in the claim centre.
+
+    Raises:
+        TemplateNotFoundError: no such template, or it is not one of the claim centre.
+        NotInWindowError: paused, not yet or no longer open, or the coupons' own validity is over.
+        TierNotEligibleError: the template is for members of other tiers.
+        ClaimLimitReachedError: the member has as many as they may have, in all or today.
+        SoldOutError: stock, the day's stock or the budget is used up.
+    """
+    template = _template(session, template_id)
+    if template.state == TemplateState.DRAFT or not template.draft.claim_centre:
+        raise TemplateNotFoundError
+    if template.state != TemplateState.PUBLISHED or not template.draft.limits.window_open(now):
+        raise NotInWindowError
+    scope = template.draft.terms.scope
+    if scope.tiers and tier_of(session, member_id) not in scope.tiers:
+        raise TierNotEligibleError
+    return _give(session, member_id, template, None, actor=actor, now=now, reason=None)
+
+
+def issue(
+    session: Session,
+    member_id: UUID,
+    template_id: UUID,
+    *,
+    source: Source,
+    actor: Actor,
+    now: datetime,
+    reason: str | None = None,
+) -> CouponView:
+    """Give a member a coupon for a reason of ours: staff, a birthday, points. Limits and stock hold as for a claim.
+
+    Arguments:
+        session: of the caller's transaction.
+        member_id: who gets it.
+        template_id: which; it must be published, but need not be in the claim centre or its claim window.
+        source: the business fact; the same fact again gives the coupon it gave before.
+        actor: who issues.
+        now: when.
+        reason: in the words of the person who issues.
+
+    Raises:
+        TemplateNotFoundError: no such template.
+        TemplateStateError: it is a draft or paused.
+        SourceConflictError: the source gave another coupon, or one to another member.
+        ClaimLimitReachedError: the member has as many as one member may have.
+        SoldOutError: stock or budget is used up.
+        NotInWindowError: the coupons' own validity is over.
+    """
+    replayed = _issued_for(session, source)
+    if replayed is not None:
+        return _same(replayed, member_id, template_id, now)
+    # The template's row is the gate: a second request with this source waits here and then finds the first one's coupon.
+    session.execute(sa.select(CouponTemplate.id).where(CouponTemplate.id == template_id).with_for_update())
+    replayed = _issued_for(session, source)
+    if replayed is not None:
+        return _same(replayed, member_id, template_id, now)
+    template = _template(session, template_id)
+    if template.state != TemplateState.PUBLISHED:
+        raise TemplateStateError(state=template.state)
+    view = _give(session, member_id, template, source, actor=actor, now=now, reason=reason)
+    if not isinstance(actor, MemberActor):
+        audit.record(
+            session,
+            actor=actor,
+            action="coupon.issue",
+            subject_type="coupon",
+            subject_id=view.id,
+            after={"template": template.draft.code, "member_id": str(member_id), "source": str(source)},
+            reason=reason,
+            now=now,
+        )
+    return view
+
+
+def issue_many(
+    session: Session,
+    member_ids: Sequence[UUID],
+    template_id: UUID,
+    *,
+    batch: str,
+    actor: Actor,
+    now: datetime,
+    reason: str | None = None,
+) -> list[IssueOutcome]:
+    """Issue one coupon to each member of a list; a member who cannot have one does not keep the others from theirs.
+
+    Arguments:
+        session: of the caller's transaction; callers cut long lists into chunks of a few hundred.
+        member_ids: who gets one.
+        template_id: which.
+        batch: names the list, at most 60 characters; the same batch again gives nobody a second coupon.
+        actor: who issues.
+        now: when.
+        reason: in the words of the person who issues.
+    """
+    outcomes = []
+    for member_id in member_ids:
+        try:
+            with session.begin_nested():
+                source = Source("coupons.batch", f"{batch}:{template_id.hex[:12]}:{member_id.hex}")
+                view = issue(session, member_id, template_id, source=source, actor=actor, now=now, reason=reason)
+        except DomainError as error:
+            outcomes.append(IssueOutcome(member_id, None, error.code))
+        else:
+            outcomes.append(IssueOutcome(member_id, view, None))
+    return outcomes
+
+
+def _template(session: Session, template_id: UUID) -> TemplateView:
+    row = session.get(CouponTemplate, template_id, populate_existing=True)
+    if row is None:
+        raise TemplateNotFoundError
+    return template_view(row)
+
+
+def _issued_for(session: Session, source: Source) -> Coupon | None:
+    return session.scalar(
+        sa.select(Coupon)
+        .where(Coupon.source_namespace == source.namespace, Coupon.source_key == source.key)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _same(row: Coupon, member_id: UUID, template_id: UUID, now: datetime) -> CouponView:
+    if row.member_id != member_id or row.template_id != template_id:
+        raise SourceConflictError
+    return coupon_view(row, now)
+
+
+def _give(
+    session: Session,
+    member_id: UUID,
+    template: TemplateView,
+    source: Source | None,
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str | None,
+) -> CouponView:
+    zone = zone_of(session)
+    limits = template.draft.limits
+    today = business_date(now, zone)
+    begins, ends = template.draft.validity.window(now, zone)
+    if ends <= now:
+        raise NotInWindowError
+    # The member's limit before the stock: who has theirs already need not wait for the template's row.
+    _check_member(session, member_id, template, today)
+    cost = (template.draft.terms.worst_case_fen() or 0) if limits.budget_fen is not None else 0
+    taken = _take_stock(session, template.id, today, cost)
+    # Another request of this member, or an edit, may have passed us before we had the row; from here on none can.
+    template = _template(session, template.id) if taken != template.version else template
+    slots = _check_member(session, member_id, template, today)
+    coupon_id = uuid7()
+    values: dict[str, Any] = {
+        "id": coupon_id,
+        "code": f"C{random_code(_CODE_CHARS)}",
+        "template_id": template.id,
+        "member_id": member_id,
+        "slot": _free_slot(slots) if limits.per_member is not None else None,
+        "state": CouponState.ISSUED.value,
+        "version": 1,
+        "terms": template.draft.terms.to_document(),
+        "valid_from": begins,
+        "valid_until": ends,
+        "issued_at": now,
+        "issued_day": today,
+        "committed_fen": cost,
+        "source_namespace": source.namespace if source else CLAIM_NAMESPACE,
+        "source_key": source.key if source else coupon_id.hex,
+    }
+    if not insert_if_absent(session, Coupon, values):
+        raise ClaimLimitReachedError if source is None else SourceConflictError
+    row = session.get_one(Coupon, coupon_id, populate_existing=True)
+    write_transition(session, row.id, "issue", None, CouponState.ISSUED, actor=actor, now=now, reason=reason)
+    tell(session, events.ISSUED, row, now=now)
+    return coupon_view(row, now)
+
+
+def _check_member(session: Session, member_id: UUID, template: TemplateView, today: Any) -> list[int | None]:
+    limits = template.draft.limits
+    if limits.per_member is None and limits.per_member_daily is None:
+        return []
+    rows = session.execute(
+        sa.select(Coupon.slot, Coupon.issued_day).where(Coupon.template_id == template.id, Coupon.member_id == member_id)
+    ).all()
+    if limits.per_member is not None and len(rows) >= limits.per_member:
+        raise ClaimLimitReachedError
+    if limits.per_member_daily is not None and sum(row.issued_day == today for row in rows) >= limits.per_member_daily:
+        raise DailyClaimLimitReachedError
+    return [row.slot for row in rows]
+
+
+def _free_slot(slots: Sequence[int | None]) -> int:
+    return next(slot for slot in range(1, len(slots) + 2) if slot not in slots)
+
+
+def _take_stock(session: Session, template_id: UUID, today: Any, cost_fen: int) -> int:
+    table = CouponTemplate
+    statement = (
+        sa.update(table)
+        .where(
+            table.id == template_id,
+            table.state == TemplateState.PUBLISHED,
+            sa.or_(table.stock.is_(None), table.issued < table.stock),
+            sa.or_(table.daily_stock.is_(None), table.day.is_(None), table.day != today, table.day_issued < table.daily_stock),
+            sa.or_(table.budget_fen.is_(None), table.budget_committed_fen + cost_fen <= table.budget_fen),
+        )
+        # In this order: MariaDB assigns from left to right, and day_issued has to see the old day.
+        .ordered_values(
+            (table.issued, table.issued + 1),
+            (table.day_issued, sa.case((table.day == today, table.day_issued + 1), else_=1)),
+            (table.day, today),
+            (table.budget_committed_fen, table.budget_committed_fen + cost_fen),
+        )
+    )
+    taken = update_where(session, statement)
+    row = session.execute(
+        sa.select(table.version, table.state, table.stock, table.issued, table.daily_stock, table.day, table.day_issued).where(
+            table.id == template_id
+        )
+    ).one()
+    if taken:
+        return int(row.version)
+    if row.state != TemplateState.PUBLISHED:
+        raise NotInWindowError
+    left_in_all = row.stock is None or row.issued < row.stock
+    if left_in_all and row.daily_stock is not None and row.day == today and row.day_issued >= row.daily_stock:
+        raise SoldOutTodayError
+    raise SoldOutError
