@@ -31,12 +31,16 @@ def current_core() -> Core:
     return _cores[0]
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends, however that happens. Linux only; elsewhere nothing."""
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Ask the kernel to signal this process when its parent ends, however that happens. Linux only; elsewhere nothing.
+
+    Arguments:
+        number: which signal; one that can be handled for a process that has children of its own to stop.
+    """
     if sys.platform != "linux":
         return
     parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:  # it ended in between
         os.kill(os.getpid(), signal.SIGKILL)
 

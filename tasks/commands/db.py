@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from flask import current_app
 
+from server.kernel.db import Base
 from server.migrations import runner
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 def prepare_database(core: Core) -> None:
     """Bring a database to the newest migration; safe from several processes at once, and quick when nothing is to do."""
+    if not runner.heads():
+        runner.load_models()
+        Base.metadata.create_all(core.db.engine)
+        return
     runner.upgrade(core.db.engine)
 
 
