@@ -1,0 +1,323 @@
+"""The member's own page: home, profile, phone, picture, consents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import Field, RootModel, StringConstraints
+
+from miniprogram_api.auth import member_required
+from miniprogram_api.context import actor, core, member_id, now
+from miniprogram_api.idempotent import json_response, run_command
+from miniprogram_api.schemas import Input, Output
+from server.files import service as files
+from server.flows import home as home_flow
+from server.flows.merge import bind_phone
+from server.members import queries, service
+from server.members.rules import Birthday, normalised_phone
+
+bp = APIBlueprint("v1_me", __name__, url_prefix="/api/v1/me", tag="Member")
+
+Calendar = Literal["solar", "lunar"]
+Gender = Literal["unknown", "male", "female"]
+Interest = Annotated[str, StringConstraints(min_length=1, max_length=20)]
+
+
+class HomeMember(Output):
+    """Who the member is."""
+
+    id: UUID
+    status: str
+    nickname: str | None
+    avatar_url: str | None
+    phone_masked: str | None
+    phone_bound: bool
+    completeness: int = Field(description="0–100")
+    joined_at: datetime
+
+
+class HomeCard(Output):
+    """The member's card."""
+
+    card_no: str | None
+
+
+class HomeTier(Output):
+    """The member's tier."""
+
+    code: str | None
+    name: str | None
+    face: str | None
+
+
+class HomePoints(Output):
+    """The member's points."""
+
+    available: int
+    pending: int
+    expiring_soon: int = Field(description="within 30 days")
+
+
+class HomeCoupons(Output):
+    """The member's coupons."""
+
+    available: int
+
+
+class HomeTodo(Output):
+    """Something the member may want to do."""
+
+    kind: str
+    count: int
+
+
+class HomeOut(Output):
+    """The home page."""
+
+    member: HomeMember
+    card: HomeCard
+    tier: HomeTier
+    points: HomePoints
+    coupons: HomeCoupons
+    unread: int
+    todo: list[HomeTodo]
+
+
+class BirthdayModel(Input):
+    """A birthday in its own calendar; the year may stay private."""
+
+    calendar: Calendar
+    month: int = Field(ge=1, le=12)
+    day: int = Field(ge=1, le=31)
+    year: int | None = Field(default=None, ge=1900, le=2200)
+
+
+class ProfileIn(Input):
+    """Fields to change; what is left out stays as it is, null empties."""
+
+    nickname: str | None = Field(default=None, min_length=1, max_length=32)
+    gender: Gender = "unknown"
+    birthday: BirthdayModel | None = None
+    city: str | None = Field(default=None, max_length=40)
+    interests: list[Interest] = Field(default_factory=list, max_length=20)
+
+
+class ChangeRequestOut(Output):
+    """A change that staff decide."""
+
+    id: UUID
+    kind: str
+    state: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    reason: str | None
+    requested_at: datetime
+    decided_at: datetime | None
+
+
+class ProfileOut(Output):
+    """The profile."""
+
+    nickname: str | None
+    gender: Gender
+    birthday: BirthdayModel | None
+    city: str | None
+    interests: list[str]
+    avatar_url: str | None
+    phone_masked: str | None
+    completeness: int
+    completed: bool
+    change_request: ChangeRequestOut | None = None
+
+
+class PhoneIn(Input):
+    """What ``getPhoneNumber`` gave."""
+
+    code: str = Field(min_length=1, max_length=256)
+
+
+class PhoneMergeOut(Output):
+    """Two records of this person became one."""
+
+    into: UUID
+    merged: UUID
+
+
+class PhoneOut(Output):
+    """The number that is bound now."""
+
+    phone_masked: str
+    merge: PhoneMergeOut | None = None
+
+
+class AvatarIn(Input):
+    """An upload of the member's own, or null to remove the picture."""
+
+    upload_id: UUID | None
+
+
+class ConsentIn(Input):
+    """One declaration."""
+
+    purpose: str = Field(min_length=1, max_length=32)
+    policy_version: str = Field(min_length=1, max_length=32)
+    granted: bool
+
+
+class ConsentsIn(RootModel[list[ConsentIn]]):
+    """Declarations, one for each purpose."""
+
+    root: list[ConsentIn] = Field(min_length=1, max_length=20)
+
+
+class ConsentOut(Output):
+    """What counts now for one purpose."""
+
+    purpose: str
+    policy_version: str
+    granted: bool
+    source: str
+    occurred_at: datetime
+
+
+class ConsentsOut(RootModel[list[ConsentOut]]):
+    """What counts now, one for each purpose the member declared on."""
+
+
+def _avatar_url(upload_id: UUID | None) -> str | None:
+    if upload_id is None:
+        return None
+    return files.signed_address(upload_id, secret_key=core().settings.secret_key, now=now())
+
+
+def _profile(view: queries.MemberView, request: queries.ChangeRequestView | None) -> ProfileOut:
+    return ProfileOut(
+        nickname=view.nickname,
+        gender=view.gender,  # type: ignore[arg-type]  # a CHECK holds the column to these words
+        birthday=BirthdayModel.model_validate(view.birthday.as_dict()) if view.birthday else None,
+        city=view.city,
+        interests=view.interests,
+        avatar_url=_avatar_url(view.avatar_upload_id),
+        phone_masked=view.phone_masked,
+        completeness=view.completeness,
+        completed=view.profile_completed_at is not None,
+        change_request=ChangeRequestOut.model_validate(request) if request else None,
+    )
+
+
+@bp.get("")
+@member_required
+@bp.output(HomeOut)
+def home() -> Response:
+    """Return the home page in one call."""
+    with core().db.reading() as session:
+        page = home_flow.of_member(session, member_id(), now=now())
+    body = HomeOut(
+        member=HomeMember(
+            id=page.member_id,
+            status=page.status,
+            nickname=page.nickname,
+            avatar_url=_avatar_url(page.avatar_upload_id),
+            phone_masked=page.phone_masked,
+            phone_bound=page.phone_masked is not None,
+            completeness=page.completeness,
+            joined_at=page.joined_at,
+        ),
+        card=HomeCard(card_no=page.card_no),
+        tier=HomeTier(code=page.tier_code, name=page.tier_name, face=page.tier_face),
+        points=HomePoints(available=page.points_available, pending=page.points_pending, expiring_soon=page.points_expiring_soon),
+        coupons=HomeCoupons(available=page.coupons_available),
+        unread=page.unread,
+        todo=[HomeTodo(kind=todo.kind, count=todo.count) for todo in page.todo],
+    )
+    return json_response(body)
+
+
+@bp.get("/profile")
+@member_required
+@bp.output(ProfileOut)
+def profile() -> Response:
+    """Return the profile, with the latest change that staff decide."""
+    with core().db.reading() as session:
+        view = queries.require(session, member_id())
+        requests = queries.change_requests_of(session, member_id())
+    return json_response(_profile(view, requests[0] if requests else None))
+
+
+@bp.patch("/profile")
+@member_required
+@bp.input(ProfileIn, arg_name="body")
+@bp.output(ProfileOut)
+def update_profile(body: ProfileIn) -> Response:
+    """Change the profile; 202 when a part of it waits for staff (a birthday the second time)."""
+    sent = body.model_fields_set
+    values: dict[str, Any] = {name: getattr(body, name) for name in ("nickname", "gender", "city", "interests") if name in sent}
+    if body.birthday is not None:
+        given = body.birthday
+        values["birthday"] = Birthday(given.calendar, given.month, given.day, given.year)
+    change = service.ProfileChange(**values)
+
+    def work(session: Any) -> tuple[int, ProfileOut]:
+        outcome = service.update_profile(session, member_id(), change, actor=actor(), now=now())
+        return (202 if outcome.change_request else 200), _profile(outcome.profile, outcome.change_request)
+
+    return run_command(work, key_required=False)
+
+
+@bp.post("/phone")
+@member_required
+@bp.input(PhoneIn, arg_name="body")
+@bp.output(PhoneOut)
+def phone(body: PhoneIn) -> Response:
+    """Bind the phone number WeChat vouches for; a record of the till's with this number becomes the member's own."""
+    number = normalised_phone(core().wechat.phone_number(body.code))
+
+    def work(session: Any) -> tuple[int, PhoneOut]:
+        bound = bind_phone(session, member_id(), number, actor=actor(), now=now())
+        merged = PhoneMergeOut(into=bound.merge.into_id, merged=bound.merge.from_id) if bound.merge else None
+        return 200, PhoneOut(phone_masked=bound.phone_masked, merge=merged)
+
+    return run_command(work, key_required=False)
+
+
+@bp.put("/avatar")
+@member_required
+@bp.input(AvatarIn, arg_name="body")
+@bp.output(ProfileOut)
+def avatar(body: AvatarIn) -> Response:
+    """Set the picture to an upload of one's own."""
+    change = service.ProfileChange(avatar_upload_id=body.upload_id)
+
+    def work(session: Any) -> tuple[int, ProfileOut]:
+        return 200, _profile(service.update_profile(session, member_id(), change, actor=actor(), now=now()).profile, None)
+
+    return run_command(work, key_required=False)
+
+
+@bp.get("/consents")
+@member_required
+@bp.output(ConsentsOut)
+def consents() -> Response:
+    """Return what the member agreed to."""
+    with core().db.reading() as session:
+        found = queries.consents_of(session, member_id())
+    return json_response(ConsentsOut([ConsentOut.model_validate(view) for view in found]))
+
+
+@bp.put("/consents")
+@member_required
+@bp.input(ConsentsIn, arg_name="body")
+@bp.output(ConsentsOut)
+def declare_consents(body: ConsentsIn) -> Response:
+    """Declare consent or withdraw it, by purpose; every declaration is kept."""
+    choices = [service.ConsentChoice(item.purpose, item.policy_version, item.granted) for item in body.root]
+
+    def work(session: Any) -> tuple[int, ConsentsOut]:
+        views = service.declare_consents(session, member_id(), choices, source="mini_program", actor=actor(), now=now())
+        return 200, ConsentsOut([ConsentOut.model_validate(view) for view in views])
+
+    return run_command(work, key_required=False)

@@ -1,0 +1,96 @@
+"""What members may be refused."""
+
+from __future__ import annotations
+
+from server.kernel.errors import ConflictError, InvalidError, NotFoundError, UnauthenticatedError
+
+
+class MemberNotFoundError(NotFoundError):
+    """There is no such member."""
+
+    code = "member_not_found"
+    message = "There is no such member."
+
+
+class RefreshTokenInvalidError(UnauthenticatedError):
+    """The refresh token is unknown, expired, revoked or was used before."""
+
+    code = "refresh_token_invalid"
+    message = "Your log-in has ended. Please log in again."
+
+
+class UnknownAppError(InvalidError):
+    """The WeChat app is not one of this brand's."""
+
+    code = "unknown_app"
+    message = "This WeChat app is not set up here."
+
+
+class PhoneInvalidError(InvalidError):
+    """The phone number cannot exist."""
+
+    code = "phone_invalid"
+    message = "This phone number is not valid."
+
+
+class PhoneTakenError(ConflictError):
+    """Another member holds the phone number."""
+
+    code = "phone_taken"
+    message = "This phone number belongs to another member."
+
+
+class IdentityTakenError(ConflictError):
+    """Another member holds the channel identity."""
+
+    code = "identity_taken"
+    message = "This identity belongs to another member."
+
+
+class BirthdayInvalidError(InvalidError):
+    """The birthday is no day of its calendar."""
+
+    code = "birthday_invalid"
+    message = "This birthday does not exist in the chosen calendar."
+
+
+class ChangePendingError(ConflictError):
+    """An earlier request for the same change has not been decided."""
+
+    code = "change_pending"
+    message = "An earlier request for this change is still being looked at."
+
+
+class ChangeDecidedError(ConflictError):
+    """The change request was decided already."""
+
+    code = "change_decided"
+    message = "This request has already been decided."
+
+
+class StatusRefusedError(ConflictError):
+    """The membership's present status does not allow the step."""
+
+    code = "member_status_refused"
+    message = "The membership is %(status)s, which does not allow this step."
+
+
+class ReasonRequiredError(InvalidError):
+    """An act of staff needs a reason."""
+
+    code = "reason_required"
+    message = "Please give a reason."
+
+
+class MergeNeedsStaffError(ConflictError):
+    """Both records log in through WeChat, so a person has to decide which one stays."""
+
+    code = "merge_needs_staff"
+    message = "This phone number belongs to another WeChat user. Please contact customer service to join the two memberships."
+
+
+class MergeRefusedError(ConflictError):
+    """The two records cannot be joined as they stand."""
+
+    code = "merge_refused"
+    message = "These two members cannot be merged."

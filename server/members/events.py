@@ -1,0 +1,8 @@
+"""Topics this domain tells of."""
+
+from __future__ import annotations
+
+ENROLLED = "members.enrolled"
+PHONE_BOUND = "members.phone_bound"
+PROFILE_COMPLETED = "members.profile_completed"
+MERGED = "members.merged"

@@ -1,0 +1,3 @@
+"""Topics this domain tells of: none."""
+
+from __future__ import annotations
