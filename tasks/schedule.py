@@ -92,8 +92,21 @@ HOUR = Every(3600)
 
 JOBS: tuple[Job, ...] = (
     Job("deliveries.sweep", MINUTE, "tasks.jobs.outbox:sweep"),
+    Job("points.unlock_due", MINUTE, "tasks.jobs.points:unlock_due"),
+    Job("points.release_due", MINUTE, "tasks.jobs.points:release_due"),
+    # Spending passes over what has expired by itself, so the books may follow at leisure; hourly keeps the batches small.
+    Job("points.expire_due", HOUR, "tasks.jobs.points:expire_due"),
+    Job("points.prove", Daily(time(3, 30)), "tasks.jobs.points:prove"),
+    Job("coupons.release_due", MINUTE, "tasks.jobs.coupons:release_due"),
+    Job("coupons.expire_due", Every(300), "tasks.jobs.coupons:expire_due"),
+    # At an hour at which a message wakes nobody.
+    Job("coupons.remind_expiring", Daily(time(10, 0)), "tasks.jobs.coupons:remind_expiring"),
+    Job("orders.complete_due", Every(600), "tasks.jobs.orders:complete_due"),
+    Job("feedback.close_silent", HOUR, "tasks.jobs.feedback:close_silent"),
+    Job("audit.seal", MINUTE, "tasks.jobs.audit:seal"),
     Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),
     Job("outbox.forget", HOUR, "tasks.jobs.outbox:forget_done"),
+    Job("retention.forget", HOUR, "tasks.jobs.retention:forget"),
 )
 
 

@@ -55,6 +55,9 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
     "schedule.due": (Subscription("schedule.run", "tasks.jobs.scheduled:run_due", queue=SCHEDULE, alone=True),),
 }
 
+# Topics nobody listens to, and why they are told all the same.
+UNHEARD: dict[str, str] = {}
+
 
 def by_name(table: Mapping[str, tuple[Subscription, ...]] | None = None) -> dict[str, Subscription]:
     """Return all subscriptions by name.
