@@ -1,5 +1,7 @@
-"""Topics this domain tells."""
+"""Topics this domain tells of. Payload: ``{job, period}``; the aggregate is the run."""
 
 from __future__ import annotations
 
 SCHEDULE_DUE = "schedule.due"
+
+TOPICS = (SCHEDULE_DUE,)
