@@ -160,3 +160,8 @@ def _views(session: Session, accounts: Any) -> list[StaffView]:
         )
         for account in accounts
     ]
+
+
+def last_code_step(session: Session, staff_id: UUID) -> int:
+    """Return the time step of the last one-time code an account used, 0 for none."""
+    return int(session.scalar(sa.select(StaffAccount.totp_last_step).where(StaffAccount.id == staff_id)) or 0)

@@ -1,0 +1,168 @@
+"""How values look on a page: amounts, instants, masked texts, coloured tags. Every template uses these and nothing of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from flask import current_app
+from flask_babel import get_locale, gettext, ngettext
+
+from server.kernel.amounts import Money, Points
+from server.kernel.text import N_
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_WAN = 10_000
+_YI = 100_000_000
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """An enum value as people see it.
+
+    Arguments:
+        label: English msgid.
+        tone: ``blue``, ``green``, ``red``, ``orange``, ``gold``, ``purple``, ``cyan`` or ``grey``.
+    """
+
+    label: str
+    tone: str = "grey"
+
+
+YES_NO: dict[object, Tag] = {True: Tag(N_("Yes"), "green"), False: Tag(N_("No"), "grey")}
+
+
+def translated(message: object) -> str:
+    """Return a msgid in the reader's language; anything else as text."""
+    if message is None:
+        return ""
+    text = str(message)
+    return gettext(text) if text else ""
+
+
+def money(fen: object) -> str:
+    """Return an amount of money with its sign: ``¥1,234.50``."""
+    if fen is None:
+        return "–"
+    amount = fen.fen if isinstance(fen, Money) else int(str(fen))
+    sign = "-" if amount < 0 else ""
+    return f"{sign}¥{abs(amount) // 100:,}.{abs(amount) % 100:02d}"
+
+
+def points(count: object) -> str:
+    """Return a number of points: ``1,234``."""
+    if count is None:
+        return "–"
+    return f"{count.count if isinstance(count, Points) else int(str(count)):,}"
+
+
+def short_number(value: object) -> str:
+    """Return a large number short: 万 and 亿 in Chinese, K and M in English."""
+    if value is None:
+        return "–"
+    number = float(str(value))
+    if str(get_locale()).startswith("zh"):
+        steps = ((_YI, "亿"), (_WAN, "万"))
+    else:
+        steps = ((1_000_000, "M"), (_WAN, "K"))
+    for size, unit in steps:
+        if abs(number) >= size:
+            divisor = 1000 if unit == "K" else size
+            return f"{number / divisor:,.1f}".rstrip("0").rstrip(".") + unit
+    return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
+
+
+def local(at: datetime) -> datetime:
+    """Return an instant in the shop's time zone."""
+    zone = current_app.extensions["huiban"].settings.zone
+    return at.astimezone(zone if isinstance(zone, ZoneInfo) else ZoneInfo(str(zone)))
+
+
+def instant(at: datetime | None) -> str:
+    """Return an instant in the shop's time: ``2026-06-15 12:00:00``."""
+    return local(at).strftime("%Y-%m-%d %H:%M:%S") if at else "–"
+
+
+def minute(at: datetime | None) -> str:
+    """Return an instant in the shop's time without seconds."""
+    return local(at).strftime("%Y-%m-%d %H:%M") if at else "–"
+
+
+def day(value: date | None) -> str:
+    """Return a calendar day, of an instant the shop's."""
+    if value is None:
+        return "–"
+    return local(value).strftime("%Y-%m-%d") if isinstance(value, datetime) else value.isoformat()
+
+
+def ago(at: datetime | None) -> str:
+    """Return how long ago an instant is, or how long until it comes."""
+    if at is None:
+        return "–"
+    seconds = int((current_app.extensions["huiban"].clock.now() - at.astimezone(UTC)).total_seconds())
+    if abs(seconds) < _MINUTE:
+        return gettext("just now")
+    size = abs(seconds)
+    if size < _HOUR:
+        span = ngettext("%(num)d minute", "%(num)d minutes", size // _MINUTE)
+    elif size < _DAY:
+        span = ngettext("%(num)d hour", "%(num)d hours", size // _HOUR)
+    else:
+        span = ngettext("%(num)d day", "%(num)d days", size // _DAY)
+    return gettext("%(span)s ago", span=span) if seconds > 0 else gettext("in %(span)s", span=span)
+
+
+def masked(value: object) -> str:
+    """Return a personal text of which only its ends are shown; what comes masked already stays as it is."""
+    if value is None or value == "":
+        return "–"
+    text = str(value)
+    if "*" in text:
+        return text
+    return f"{text[:3]}****{text[-4:]}" if len(text) > 7 else f"{text[:1]}**"  # noqa: PLR2004 - shorter ones would be shown nearly whole
+
+
+def plain(value: object) -> str:
+    """Return any value as text, a dash for none."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return gettext("Yes") if value else gettext("No")
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return "、".join(plain(item) for item in value) or "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+_KINDS = {
+    "text": plain, "money": money, "points": points, "number": plain, "instant": instant, "minute": minute, "date": day, "ago": ago,
+    "masked": masked, "link": plain, "tag": plain, "code": plain,
+}  # fmt: skip
+
+
+def shown(value: Any, kind: str = "text") -> str:
+    """Return a value as text after the manner of its kind."""
+    return _KINDS[kind](value)
+
+
+def tag_of(value: Any, tags: dict[Any, Tag] | None) -> Tag:
+    """Return the tag of an enum value; an unknown value is shown as it is, in grey."""
+    key = getattr(value, "value", value)
+    return (tags or {}).get(value) or (tags or {}).get(key) or Tag(plain(key), "grey")
+
+
+def init_app(app: Flask) -> None:
+    """Give the formats to the templates."""
+    app.jinja_env.filters.update(
+        t=translated, money=money, points=points, short=short_number, instant=instant, minute=minute, day=day, ago=ago, masked=masked,
+        plain=plain, shown=shown,
+    )  # fmt: skip
+    app.jinja_env.globals.update(tag_of=tag_of)
