@@ -38,7 +38,7 @@ class IdentifiedOut(Output):
 
     member_id: UUID
     card_no: str | None
-    tier: str | None
+    tier: str
     points_available: int
     status: str
     nickname: str | None

@@ -23,9 +23,9 @@ class CardOut(Output):
     """The card as the wallet shows it."""
 
     card_no: str
-    tier: str | None
-    tier_name: str | None
-    face: str | None
+    tier: str
+    tier_name: str
+    face: dict[str, str] = Field(description="colours of the card: start, end, text")
 
 
 class CodeOut(Output):

@@ -49,9 +49,9 @@ class HomeCard(Output):
 class HomeTier(Output):
     """The member's tier."""
 
-    code: str | None
-    name: str | None
-    face: str | None
+    code: str
+    name: str
+    face: dict[str, str] = Field(description="colours of the card: start, end, text")
 
 
 class HomePoints(Output):

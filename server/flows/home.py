@@ -16,11 +16,15 @@ from sqlalchemy.orm import Session
 
 from server.cards.models import Card
 from server.coupons.models import Coupon
+from server.feedback.models import Ticket
 from server.kernel.crypto import Place, vault_of
 from server.members.errors import MemberNotFoundError
 from server.members.models import Member, MemberChangeRequest
 from server.members.rules import COMPLETE_AT, completeness, masked_phone
+from server.notifications.models import NotificationMessage
 from server.points.models import PointsAccount, PointsLot
+from server.tiers.models import MemberTier, Tier
+from server.tiers.rules import DEFAULT_TIERS
 
 EXPIRING_DAYS = 30
 
@@ -30,7 +34,8 @@ class Todo:
     """Something the member may want to do now.
 
     Arguments:
-        kind: ``bind_phone``, ``complete_profile``, ``birthday_request``, ``coupons_expiring``, ``points_expiring``.
+        kind: ``bind_phone``, ``complete_profile``, ``birthday_request``, ``coupons_expiring``, ``points_expiring``,
+            ``tickets_answered``.
         count: how many, or the score for ``complete_profile``.
     """
 
@@ -50,9 +55,9 @@ class Home:
     phone_masked: str | None
     completeness: int
     card_no: str | None
-    tier_code: str | None
-    tier_name: str | None
-    tier_face: str | None
+    tier_code: str
+    tier_name: str
+    tier_face: dict[str, str]
     points_available: int
     points_pending: int
     points_expiring_soon: int
@@ -78,6 +83,19 @@ def _statement() -> sa.Select[Any]:
         .where(MemberChangeRequest.member_id == Member.id, MemberChangeRequest.state == "pending")
         .scalar_subquery()
     )
+    unread = (
+        sa.select(sa.func.count())
+        .select_from(NotificationMessage)
+        .where(
+            NotificationMessage.member_id == Member.id, NotificationMessage.in_inbox.is_(True), NotificationMessage.read_at.is_(None)
+        )
+        .scalar_subquery()
+    )
+    answered = (
+        sa.select(sa.func.count()).select_from(Ticket).where(Ticket.member_id == Member.id, Ticket.state == "answered").scalar_subquery()
+    )
+    # Without a tier of their own members hold the lowest.
+    lowest = sa.select(Tier.id).order_by(Tier.rank).limit(1).scalar_subquery()
     return (
         sa.select(
             Member.id,
@@ -97,14 +115,23 @@ def _statement() -> sa.Select[Any]:
             coupons.label("coupons"),
             expiring_coupons.label("expiring_coupons"),
             requests.label("requests"),
+            Tier.code.label("tier_code"),
+            Tier.name.label("tier_name"),
+            Tier.face.label("tier_face"),
+            unread.label("unread"),
+            answered.label("answered"),
         )
         .outerjoin(Card, Card.active_slot == Member.id)
+        .outerjoin(MemberTier, MemberTier.member_id == Member.id)
+        .outerjoin(Tier, Tier.id == sa.func.coalesce(MemberTier.tier_id, lowest))
         .outerjoin(PointsAccount, PointsAccount.member_id == Member.id)
         .where(Member.id == sa.bindparam("member_id", type_=Member.id.type))
     )
 
 
 _HOME = _statement()
+# Until staff have set up tiers, everybody holds the first of those the product comes with.
+_FIRST_TIER = DEFAULT_TIERS[0]
 
 
 def of_member(session: Session, member_id: UUID, *, now: datetime) -> Home:
@@ -137,14 +164,14 @@ def of_member(session: Session, member_id: UUID, *, now: datetime) -> Home:
         phone_masked=masked_phone(phone) if phone else None,
         completeness=score,
         card_no=row.card_no,
-        tier_code=None,
-        tier_name=None,
-        tier_face=None,
+        tier_code=row.tier_code or _FIRST_TIER.code,
+        tier_name=row.tier_name or _FIRST_TIER.name,
+        tier_face=row.tier_face or _FIRST_TIER.face.document(),
         points_available=int(row.available),
         points_pending=int(row.pending),
         points_expiring_soon=int(row.expiring_points),
         coupons_available=int(row.coupons),
-        unread=0,
+        unread=int(row.unread),
         todo=_todo(row, bound=phone is not None, score=score),
     )
 
@@ -156,6 +183,7 @@ def _todo(row: Any, *, bound: bool, score: int) -> list[Todo]:
         Todo("birthday_request", int(row.requests)),
         Todo("coupons_expiring", int(row.expiring_coupons)),
         Todo("points_expiring", int(row.expiring_points)),
+        Todo("tickets_answered", int(row.answered)),
     ]
     # An untouched profile scores nothing and still wants completing.
     return [todo for todo in found if todo.count or (todo.kind == "complete_profile" and score < COMPLETE_AT)]

@@ -26,7 +26,7 @@ class Identified:
     nickname: str | None
     phone_masked: str | None
     card_no: str | None
-    tier_code: str | None
+    tier_code: str
     points_available: int
 
 

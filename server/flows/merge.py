@@ -9,21 +9,31 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from server.cards import service as cards
+from server.coupons import service as coupons
+from server.feedback import service as feedback
 from server.files import service as files
 from server.kernel.actors import Actor
 from server.members import queries as member_queries
 from server.members import service as members
 from server.members.errors import MergeNeedsStaffError
+from server.orders import service as orders
+from server.points import service as points
+from server.tiers import service as tiers
 
 
 class _Mover(Protocol):
     def __call__(self, session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> Any: ...
 
 
-# Every domain that owns rows of members, in the order of the ladder from below. Accounts of points are locked in there.
+# Every domain that owns rows of members, in the order of the ladder from below.
 MOVERS: dict[str, _Mover] = {
     "files": files.merge_members,
     "cards": cards.merge_members,
+    "points": points.merge_members,
+    "tiers": tiers.merge_members,
+    "coupons": coupons.merge_members,
+    "orders": orders.merge_members,
+    "feedback": feedback.merge_members,
 }
 
 
@@ -42,10 +52,10 @@ def merge(session: Session, from_id: UUID, into_id: UUID, *, reason: str, actor:
         MergeRefusedError: the same record twice, or one of them is not live.
     """
     members.lock_pair(session, from_id, into_id)
-    carried = {}
+    carried: dict[str, Any] = {}
     for domain, move in MOVERS.items():
         moved = move(session, from_id, into_id, now=now)
-        if isinstance(moved, dict):
+        if moved:
             carried[domain] = moved
     return members.merge_members(session, from_id, into_id, reason=reason, carried=carried, actor=actor, now=now)
 
