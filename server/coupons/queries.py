@@ -136,6 +136,7 @@ def list_templates(session: Session, page: PageRequest, *, state: str | None = N
     """Return templates, newest first.
 
     Arguments:
+        session: to read with.
         page: which page.
         state: ``draft``, ``published`` or ``paused``.
         search: part of the name or the code.
@@ -155,6 +156,7 @@ def claimable(session: Session, member_id: UUID, now: datetime, *, tier: str | N
     """Return the claim centre for one member, newest first: published templates whose window is not over.
 
     Arguments:
+        session: to read with.
         member_id: who looks.
         now: present instant.
         tier: the member's tier code; without it a template that is for certain tiers is not claimable.
@@ -214,6 +216,7 @@ def find(session: Session, coupon_id: UUID, *, now: datetime | None = None, memb
     """Return a coupon.
 
     Arguments:
+        session: to read with.
         coupon_id: which one.
         now: present instant, which decides whether it has expired; without it the stored state is told.
         member_id: whose it must be, when a member asks.
@@ -237,6 +240,7 @@ def wallet(session: Session, member_id: UUID, state: str | None, page: PageReque
     """Return a member's coupons, newest first.
 
     Arguments:
+        session: to read with.
         member_id: whose.
         state: ``issued`` (also ``available``), ``locked``, ``redeemed``, ``expired``, ``voided``, or None for all.
         page: which page.

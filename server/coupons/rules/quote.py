@@ -288,3 +288,14 @@ def _left_out(candidate: _Candidate, chosen: Sequence[_Candidate], max_stacked: 
     else:
         reason = "no_further_saving"
     return Refused(candidate.held.coupon_id, reason)
+
+
+def pay_with_points(quote: Quote, wanted: int, available: int) -> int:
+    """Return how many points pay part of a quote: one point is one fen, and points pay for goods, not for shipping.
+
+    Arguments:
+        quote: what is to be paid after the coupons.
+        wanted: points the member would like to pay with.
+        available: points the member has.
+    """
+    return max(0, min(wanted, available, quote.goods_fen - sum(quote.line_discounts_fen)))

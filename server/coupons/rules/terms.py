@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_FEN = 10**11
 MAX_DAYS = 3650
+MAX_PERCENT = 99  # a hundred percent off is an exchange coupon
 DEFAULT_GROUP = "goods"
 SHIPPING_GROUP = "shipping"
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -205,34 +206,36 @@ def problems(draft: TemplateDraft) -> dict[str, str]:
 
 
 def _terms_problems(terms: Terms) -> dict[str, str]:
-    found: dict[str, str] = {}
-    if not 1 <= len(terms.name.strip()) <= 60:  # noqa: PLR2004 - what fits on the face of a coupon
-        found["name"] = N_("A name of 1 to 60 characters.")
-    if terms.kind is Kind.AMOUNT_OFF:
-        if not 1 <= terms.amount_off_fen <= MAX_FEN:
-            found["amount_off_fen"] = N_("An amount greater than zero.")
-        elif 0 < terms.threshold_fen < terms.amount_off_fen:
-            found["threshold_fen"] = N_("The threshold must not be lower than the amount taken off.")
-    elif terms.amount_off_fen:
-        found["amount_off_fen"] = N_("Only for coupons that take an amount off.")
-    if terms.kind is Kind.PERCENT_OFF:
-        if not 1 <= terms.percent_off <= 99:  # noqa: PLR2004 - a hundred percent off is an exchange coupon
-            found["percent_off"] = N_("A percentage between 1 and 99.")
-    elif terms.percent_off:
-        found["percent_off"] = N_("Only for coupons that take a percentage off.")
-    if terms.kind is Kind.EXCHANGE and not (terms.scope.products or terms.scope.categories):
-        found["products"] = N_("Say which goods the coupon can be exchanged for.")
-    if terms.cap_fen is not None and (terms.kind is Kind.AMOUNT_OFF or not 1 <= terms.cap_fen <= MAX_FEN):
-        found["cap_fen"] = N_("A cap greater than zero, and only where no fixed amount is taken off.")
-    if not 0 <= terms.threshold_fen <= MAX_FEN:
-        found["threshold_fen"] = N_("Zero or a positive amount.")
-    if any(first > last for first, last in terms.blackouts):
-        found["blackouts"] = N_("The last day must not come before the first.")
-    if not 1 <= len(terms.exclusion_group) <= 32:  # noqa: PLR2004 - a short code
-        found["exclusion_group"] = N_("A group of 1 to 32 characters.")
-    if not 0 <= terms.return_grace_days <= MAX_DAYS:
-        found["return_grace_days"] = N_("A number of days, zero or more.")
-    return found
+    """Every check as a row: what must not hold, the field, and what to tell."""
+    amount, percent = terms.kind is Kind.AMOUNT_OFF, terms.kind is Kind.PERCENT_OFF
+    goods_named = bool(terms.scope.products or terms.scope.categories)
+    checks = (
+        (not 1 <= len(terms.name.strip()) <= 60, "name", N_("A name of 1 to 60 characters.")),  # noqa: PLR2004 - the face has room for 60
+        (amount and not 1 <= terms.amount_off_fen <= MAX_FEN, "amount_off_fen", N_("An amount greater than zero.")),
+        (not amount and terms.amount_off_fen != 0, "amount_off_fen", N_("Only for coupons that take an amount off.")),
+        (percent and not 1 <= terms.percent_off <= MAX_PERCENT, "percent_off", N_("A percentage between 1 and 99.")),
+        (not percent and terms.percent_off != 0, "percent_off", N_("Only for coupons that take a percentage off.")),
+        (
+            terms.kind is Kind.EXCHANGE and not goods_named,
+            "products",
+            N_("Say which goods the coupon can be exchanged for."),
+        ),
+        (
+            terms.cap_fen is not None and (amount or not 1 <= terms.cap_fen <= MAX_FEN),
+            "cap_fen",
+            N_("A cap greater than zero, and only where no fixed amount is taken off."),
+        ),
+        (
+            amount and 0 < terms.threshold_fen < terms.amount_off_fen,
+            "threshold_fen",
+            N_("The threshold must not be lower than the amount taken off."),
+        ),
+        (not 0 <= terms.threshold_fen <= MAX_FEN, "threshold_fen", N_("Zero or a positive amount.")),
+        (any(first > last for first, last in terms.blackouts), "blackouts", N_("The last day must not come before the first.")),
+        (not 1 <= len(terms.exclusion_group) <= 32, "exclusion_group", N_("A group of 1 to 32 characters.")),  # noqa: PLR2004 - a short code
+        (not 0 <= terms.return_grace_days <= MAX_DAYS, "return_grace_days", N_("A number of days, zero or more.")),
+    )
+    return {name: message for wrong, name, message in reversed(checks) if wrong}
 
 
 def _validity_problems(validity: Validity) -> dict[str, str]:

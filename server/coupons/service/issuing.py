@@ -27,6 +27,7 @@ from server.coupons.errors import (
 from server.coupons.models import Coupon, CouponTemplate
 from server.coupons.queries import CLAIM_NAMESPACE, CouponView, TemplateView, coupon_view, template_view
 from server.coupons.rules.states import CouponState, TemplateState
+from server.coupons.service.standing import tier_of
 from server.coupons.service.steps import tell, write_transition
 from server.kernel.actors import MemberActor
 from server.kernel.clock import business_date
@@ -34,7 +35,6 @@ from server.kernel.db import insert_if_absent, update_where, zone_of
 from server.kernel.errors import DomainError
 from server.kernel.ids import random_code, uuid7
 from server.kernel.source import Source
-from server.coupons.service.standing import tier_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -209,14 +209,15 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
             Coupon.member_id.in_((from_id, into_id)), Coupon.template_id.in_(template_ids), Coupon.slot.is_not(None)
         )
     ):
-        taken.setdefault(template_id, set()).add(slot)
+        taken.setdefault(template_id, set()).add(slot or 0)
     rows = session.scalars(
         sa.select(Coupon).where(Coupon.member_id == from_id).order_by(Coupon.id).with_for_update().execution_options(populate_existing=True)
     ).all()
     for row in rows:
         if row.slot is not None:
-            row.slot = max(taken[row.template_id]) + 1
-            taken[row.template_id].add(row.slot)
+            free = max(taken[row.template_id]) + 1
+            taken[row.template_id].add(free)
+            row.slot = free
         row.member_id = into_id
     session.flush()
     return len(rows)

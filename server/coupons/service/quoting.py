@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from server.coupons import queries
 from server.coupons.errors import CouponNotApplicableError
 from server.coupons.rules import quote as rules
+from server.coupons.service.lifecycle import redeem
+from server.coupons.service.standing import tier_of
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
-from server.coupons.service.standing import tier_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy.orm import Session
+
+    from server.kernel.actors import Actor
 
 
 def quote(
@@ -91,3 +94,49 @@ def redemption_quote(
 
 def _held(view: queries.CouponView) -> rules.Held:
     return rules.Held(view.id, view.terms, view.state, view.valid_from, view.valid_until)
+
+
+def claim_centre(session: Session, member_id: UUID, *, now: datetime) -> list[queries.ClaimableView]:
+    """Return the claim centre for one member; their tier is only asked for when a template wants to know it."""
+    found = queries.claimable(session, member_id, now)
+    if any(each.template.draft.terms.scope.tiers for each in found):
+        return queries.claimable(session, member_id, now, tier=tier_of(session, member_id))
+    return found
+
+
+def redeem_for_lines(
+    session: Session,
+    coupon_id: UUID,
+    lines: Sequence[rules.CartLine] | None,
+    *,
+    channel: str,
+    external_no: str,
+    store: str | None,
+    shipping_fen: int,
+    actor: Actor,
+    now: datetime,
+) -> tuple[queries.CouponView, rules.Quote | None]:
+    """Redeem a coupon for an order, working out what it takes off when the order's lines are known.
+
+    Returns:
+        The coupon, and the quote when there were lines.
+
+    Raises:
+        CouponNotFoundError: no such coupon.
+        CouponNotAvailableError: it is not to be had for this order.
+        CouponNotApplicableError: it does not fit the goods, with the reason.
+    """
+    found = None
+    if lines is not None:
+        found = redemption_quote(session, coupon_id, lines, channel=channel, store=store, shipping_fen=shipping_fen, now=now)
+    view = redeem(
+        session,
+        coupon_id,
+        channel=channel,
+        external_no=external_no,
+        discount_fen=None if found is None else found.discount_fen,
+        sales_fen=None if found is None else found.payable_fen,
+        actor=actor,
+        now=now,
+    )
+    return view, found
