@@ -198,6 +198,11 @@ def entry_of_source(session: Session, source: Source) -> UUID | None:
     )
 
 
+def namespace_of_entry(session: Session, entry_id: UUID) -> str | None:
+    """Return whose source made an entry, or None when there is no such entry."""
+    return session.scalar(sa.select(PointsEntry.source_namespace).where(PointsEntry.id == entry_id))
+
+
 def settings(session: Session) -> PolicySettings:
     """Return the declared policies that hold now."""
     row = session.execute(

@@ -385,18 +385,21 @@ def check_in(session: Session, member_id: UUID, *, actor: Actor, now: datetime) 
     return CheckIn(points, streak_days)
 
 
-def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> None:
+def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> dict[str, int]:
     """Move every account of one member to the same account of another; lots keep their dates.
 
     The caller (``flows.merge``) has locked both members, so no two merges of one member meet here. Later commands that
     still name the first member work on the second. Merging twice changes nothing.
+
+    Returns:
+        The balances that moved, for the merge's journal; debt is negative.
     """
     for member_id in sorted((from_id, into_id)):
         ledger.ensure_account(session, member_id, now)
     homes = queries.homes(session, (from_id, into_id))
     survivor_id = homes[into_id]
     if homes[from_id] != from_id or survivor_id == from_id:
-        return
+        return {}
     accounts = ledger.lock_accounts(session, (from_id, survivor_id))
     leaving, staying = accounts[from_id], accounts[survivor_id]
     balances = {name: getattr(leaving, name) for name in ("pending", "available", "reserved")}
@@ -429,6 +432,7 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
         .values(merged_into=survivor_id)
         .execution_options(synchronize_session=False)
     )
+    return balances
 
 
 def _positive(points: Points) -> int:

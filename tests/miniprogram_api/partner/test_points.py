@@ -112,7 +112,9 @@ def test_an_unknown_member_is_not_found(till):
     assert till("accruals", accrual(str(uuid7()))).status_code == 404
 
 
-@pytest.mark.parametrize("change", [{"points": 0}, {"points": -5}, {"source": ""}, {"reason": ""}, {"extra": 1}, {"available_at": "2026-07-01"}])
+@pytest.mark.parametrize(
+    "change", [{"points": 0}, {"points": -5}, {"source": ""}, {"reason": ""}, {"extra": 1}, {"available_at": "2026-07-01"}]
+)
 def test_what_cannot_be_is_refused(till, member_id, change):
     assert till("accruals", accrual(member_id) | change).status_code == 422
 

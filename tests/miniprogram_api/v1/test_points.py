@@ -30,15 +30,24 @@ def member(core):
     app.register_blueprint(tiers.bp)
     app.testing = True
     client = app.test_client()
-    login = core.db.run(
-        lambda session: members.login_with_wechat(session, appid="wxdemo0000000000", openid="o-points", unionid=None, now=START)
-    )
 
     class Phone:
-        id = login.member_id
+        def log_in(self):
+            self.login = core.db.run(
+                lambda session: members.login_with_wechat(
+                    session, appid="wxdemo0000000000", openid="o-points", unionid=None, now=core.clock.now()
+                )
+            )
+
+        @property
+        def id(self):
+            return self.login.member_id
 
         def call(self, method, path, body=None, **headers):
-            named = {"Authorization": f"Bearer {login.access_token}", **{key.replace("_", "-"): value for key, value in headers.items()}}
+            named = {
+                "Authorization": f"Bearer {self.login.access_token}",
+                **{key.replace("_", "-"): value for key, value in headers.items()},
+            }
             return client.open(path, method=method, json=body, headers=named)
 
         def get(self, path):
@@ -49,7 +58,9 @@ def member(core):
         def anonymous(self, path):
             return client.get(path)
 
-    return Phone()
+    phone = Phone()
+    phone.log_in()
+    return phone
 
 
 def give(core, member_id, count, **more):
@@ -115,6 +126,7 @@ def test_check_in_once_a_day(core, member, clock):
     assert (second.status_code, second.json["code"]) == (409, "already_checked_in")
     assert member.get("/api/v1/points")["check_in"] == {"checked_in_today": True, "streak_days": 1}
     clock.move(timedelta(days=1))
+    member.log_in()
     third = member.call("POST", "/api/v1/points/check-ins", Idempotency_Key=secrets.token_hex(8))
     assert third.json == {"points": 2, "streak_days": 2}
     assert member.get("/api/v1/points")["available"] == 4
