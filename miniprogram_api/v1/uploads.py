@@ -10,6 +10,7 @@ from apiflask.fields import UploadFile
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import FileStorage
 
 from miniprogram_api import context
 from miniprogram_api.auth import member_required, public
@@ -57,8 +58,7 @@ def address_of(upload_id: UUID) -> str:
 @bp.output(UploadOut, status_code=201)
 def hand_in(form_and_files_data: UploadIn) -> Response:
     """Take in one picture for a ticket or an avatar; it is kept once something uses it, otherwise removed after a day."""
-    file = form_and_files_data.file
-    data = file.read()
+    data, content_type = _read(form_and_files_data.file)
     upload = context.core().db.run(
         lambda session: service.store_upload(
             session,
@@ -66,7 +66,7 @@ def hand_in(form_and_files_data: UploadIn) -> Response:
             owner_member_id=context.member_id(),
             purpose=form_and_files_data.purpose,
             data=data,
-            content_type=file.mimetype or "",
+            content_type=content_type,
             now=context.now(),
         )
     )
@@ -80,7 +80,7 @@ def hand_in(form_and_files_data: UploadIn) -> Response:
 @bp.output(UploadOut)
 def set_avatar(form_and_files_data: PictureIn) -> Response:
     """Take in a picture and make it the member's avatar, in one transaction."""
-    data, content_type = form_and_files_data.file.read(), form_and_files_data.file.mimetype or ""
+    data, content_type = _read(form_and_files_data.file)
     core, member_id, now = context.core(), context.member_id(), context.now()
 
     def work(session: Session) -> UploadView:
@@ -122,6 +122,14 @@ def show(upload_id: UUID) -> Response:
     response.headers["Cross-Origin-Resource-Policy"] = "same-site"
     response.headers["Cache-Control"] = f"private, max-age={max(0, expires - int(now.timestamp()))}, immutable"
     return response
+
+
+def _read(file: FileStorage) -> tuple[bytes, str]:
+    # Large files lie in a temporary file meanwhile, which is given back here.
+    try:
+        return file.read(), file.mimetype or ""
+    finally:
+        file.close()
 
 
 def _answer(upload: UploadView, status: int) -> Response:

@@ -25,7 +25,7 @@ from server.kernel.errors import InvalidError
 from server.kernel.ids import uuid7
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Session, SessionTransaction
 
 _UNUSED_FOR = timedelta(hours=24)
 
@@ -185,15 +185,16 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
 
 
 def _forget_when_rolled_back(session: Session, storage: Storage, name: str) -> None:
-    # A session may roll back again after its commit (at its close), hence the note that the file is there to stay.
-    kept = threading.Event()
+    # The end of the transaction is what is heard of in every case: a session that is closed uncommitted tells of no rollback.
+    settled = threading.Event()
 
     def keep(_session: Session) -> None:
-        kept.set()
+        settled.set()
 
-    def forget(_session: Session) -> None:
-        if not kept.is_set():
+    def forget(_session: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None and not settled.is_set():
+            settled.set()
             storage.delete(name)
 
     event.listen(session, "after_commit", keep)
-    event.listen(session, "after_rollback", forget)
+    event.listen(session, "after_transaction_end", forget)
