@@ -149,6 +149,12 @@ def find(session: Session, ticket_no: str, *, member_id: UUID | None = None) -> 
     return TicketView(*row)
 
 
+def find_by_id(session: Session, ticket_id: UUID) -> TicketView | None:
+    """Return a ticket by its key, as events name it, or None."""
+    row = session.execute(sa.select(*TICKET_COLUMNS).where(Ticket.id == ticket_id)).one_or_none()
+    return TicketView(*row) if row is not None else None
+
+
 def detail(session: Session, ticket_no: str, *, member_id: UUID | None = None) -> TicketDetail:
     """Return a whole ticket.
 

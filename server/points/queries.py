@@ -160,22 +160,30 @@ def entries(session: Session, member_id: UUID, page: PageRequest, *, kind: str |
     if kind is not None:
         statement = statement.where(PointsEntry.kind == kind)
     rows = session.execute(keyset(statement, PointsEntry.occurred_at, PointsEntry.id, page)).all()
-    found = [
-        EntryRow(
-            row.id,
-            row.kind,
-            row.points,
-            row.available_after,
-            row.pending_after,
-            row.reason,
-            f"{row.code}@{row.version}" if row.code else None,
-            f"{row.source_namespace}/{row.source_key}",
-            row.details,
-            row.occurred_at,
-        )
-        for row in rows
-    ]
+    found = [_entry_row(row) for row in rows]
     return page_of(found, page, lambda entry: (entry.occurred_at, entry.id))
+
+
+def find_entry(session: Session, entry_id: UUID) -> EntryRow | None:
+    """Return one line of somebody's statement, or None."""
+    statement = sa.select(*_STATEMENT).outerjoin(PointsRule, PointsRule.id == PointsEntry.rule_id).where(PointsEntry.id == entry_id)
+    row = session.execute(statement).one_or_none()
+    return _entry_row(row) if row is not None else None
+
+
+def _entry_row(row: Any) -> EntryRow:
+    return EntryRow(
+        row.id,
+        row.kind,
+        row.points,
+        row.available_after,
+        row.pending_after,
+        row.reason,
+        f"{row.code}@{row.version}" if row.code else None,
+        f"{row.source_namespace}/{row.source_key}",
+        row.details,
+        row.occurred_at,
+    )
 
 
 def lots(session: Session, member_id: UUID, page: PageRequest, *, only_left: bool = True) -> Page[LotRow]:

@@ -1,0 +1,68 @@
+"""What WeChat's server push says about messages: acceptances, switches thrown, deliveries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from server.kernel.db import insert_if_absent
+from server.kernel.ids import uuid7
+from server.members import queries as members
+from server.notifications import delivery, grants, queries
+from server.notifications.models import NotificationReceipt
+from server.wechat import service as wechat
+from server.wechat.push import PushEvent, PushItem
+
+POPUP = "subscribe_msg_popup_event"
+CHANGE = "subscribe_msg_change_event"
+SENT = "subscribe_msg_sent_event"
+
+
+def take_in(session: Session, event: PushEvent, *, appid: str, credit: bool, now: datetime) -> bool:
+    """Store one verified push and do what it says, once.
+
+    Arguments:
+        session: of an open transaction.
+        event: the push.
+        appid: the app it came from.
+        credit: whether acceptances are credited from these events (``grant_source=event``).
+        now: present instant.
+
+    Returns:
+        False when it was taken in before.
+    """
+    if not wechat.keep_push(session, event, now=now):
+        return False
+    member_id = members.by_openid(session, event.openid, appid) if event.items else None
+    for item in event.items:
+        code = queries.code_of(session, item.get("TemplateId"))
+        if code is not None:
+            _take_item(session, event, item, member_id, code, credit=credit, now=now)
+    return True
+
+
+def _take_item(
+    session: Session, event: PushEvent, item: PushItem, member_id: UUID | None, code: str, *, credit: bool, now: datetime
+) -> None:
+    if event.event == SENT:
+        _take_receipt(session, item, member_id, code, event.occurred_at, now)
+        return
+    if member_id is None:
+        return
+    status = item.get("SubscribeStatusString")
+    if event.event == POPUP and status.startswith("accept") and credit:
+        grants.credit(session, member_id, code, event_key=f"popup:{event.key}:{code}", now=now)
+    elif event.event == CHANGE and status == "reject":
+        grants.empty(session, member_id, code, event_key=f"change:{event.key}:{code}", now=now)
+
+
+def _take_receipt(session: Session, item: PushItem, member_id: UUID | None, code: str, occurred_at: datetime, now: datetime) -> None:
+    msg_id, error_code = item.get("MsgID"), item.get("ErrorCode") or "0"
+    if not msg_id:
+        return
+    # Kept even when no message is known by it yet: the receipt may be here before our own call has returned.
+    values = {"id": uuid7(), "msg_id": msg_id[:64], "error_code": error_code[:16], "occurred_at": occurred_at}
+    insert_if_absent(session, NotificationReceipt, values)
+    delivery.receive_receipt(session, member_id, code, msg_id=msg_id[:64], error_code=error_code[:16], occurred_at=occurred_at, now=now)

@@ -1,0 +1,458 @@
+"""Reads of notifications: a member's inbox, staff's lists, who can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from server.kernel.pagination import Page, PageRequest, keyset, page_of
+from server.notifications.errors import TemplateUnknownError
+from server.notifications.models import (
+    NotificationGrant,
+    NotificationGrantEntry,
+    NotificationMessage,
+    NotificationPreference,
+    NotificationQuietHours,
+    NotificationTemplate,
+)
+from server.notifications.rules import Channel
+from server.notifications.templates import REGISTRY, TOPIC_NAMES, MessageTemplate, Topic
+
+_MOST_ASKED = 3
+# Once so many acceptances are in hand, the member is not asked again for this message.
+ENOUGH_GRANTS = 3
+_HOUR_MINUTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class InboxMessage:
+    """A message in a member's inbox; ``title`` and ``body`` are gettext msgids, ``texts`` their parameters."""
+
+    id: UUID
+    code: str
+    topic: str
+    title: str
+    body: str
+    texts: dict[str, str]
+    page: str
+    read_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A message as staff see it."""
+
+    id: UUID
+    key: str
+    member_id: UUID
+    template: str
+    topic: str
+    title: str
+    body: str
+    texts: dict[str, str]
+    state: str
+    reason: str | None
+    attempts: int
+    msg_id: str | None
+    available_at: datetime
+    created_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateView:
+    """A message template and which of WeChat's carries it (None when staff have not chosen one)."""
+
+    code: str
+    label: str
+    topic: str
+    wechat_template_id: str | None
+    field_keys: dict[str, str]
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTemplate:
+    """A template the mini-program may ask the member for now."""
+
+    template_id: str
+    code: str
+    title: str
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Whether a member gets a topic over a channel, and whether that is theirs to choose."""
+
+    topic: str
+    topic_name: str
+    channel: str
+    allowed: bool
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """A member's choices; ``quiet`` is None while the default hours hold."""
+
+    items: Sequence[Preference]
+    quiet: tuple[time, time] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many members one template could reach now, and how much is in their hands."""
+
+    template: str
+    label: str
+    reachable: int
+    allowances: int
+    reserved: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantDrift:
+    """An allowance that its entries do not add up to; there should be none."""
+
+    member_id: UUID
+    template: str
+    available: int
+    available_by_entries: int
+    reserved: int
+    reserved_by_entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """What staff look for; empty parts do not narrow."""
+
+    state: str | None = None
+    template: str | None = None
+    member_id: UUID | None = None
+    reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def template_class(code: str) -> type[MessageTemplate]:
+    """Return a message's class.
+
+    Raises:
+        TemplateUnknownError: there is none of this code.
+    """
+    found = REGISTRY.get(code)
+    if found is None:
+        raise TemplateUnknownError
+    return found
+
+
+# --- The member's side ---
+
+
+def inbox(session: Session, member_id: UUID, request: PageRequest, *, unread_only: bool = False) -> Page[InboxMessage]:
+    """Return a page of a member's inbox, newest first."""
+    statement = sa.select(NotificationMessage).where(NotificationMessage.member_id == member_id, NotificationMessage.in_inbox.is_(True))
+    if unread_only:
+        statement = statement.where(NotificationMessage.read_at.is_(None))
+    rows = session.scalars(keyset(statement, NotificationMessage.created_at, NotificationMessage.id, request)).all()
+    return page_of(rows, request, lambda row: (row.created_at, row.id)).map(_inbox_message)
+
+
+def _inbox_message(row: NotificationMessage) -> InboxMessage:
+    template = template_class(row.template)
+    page = template.page.format_map(row.texts)
+    return InboxMessage(row.id, row.template, row.topic, template.title, template.body, row.texts, page, row.read_at, row.created_at)
+
+
+def unread(session: Session, member_id: UUID) -> int:
+    """Return how many messages of a member's inbox were not read."""
+    statement = (
+        sa.select(sa.func.count())
+        .select_from(NotificationMessage)
+        .where(
+            NotificationMessage.member_id == member_id,
+            NotificationMessage.in_inbox.is_(True),
+            NotificationMessage.read_at.is_(None),
+        )
+    )
+    return int(session.scalar(statement) or 0)
+
+
+def asked_templates(session: Session, member_id: UUID, moment: str | None = None) -> list[AskedTemplate]:
+    """Return which templates to ask a member for now, the scarcest first, at most the three WeChat allows.
+
+    Arguments:
+        session: of an open transaction.
+        member_id: who is using the mini-program.
+        moment: where in it (``order_paid``, ``check_in``…); None for anywhere.
+    """
+    grant = sa.and_(NotificationGrant.template == NotificationTemplate.code, NotificationGrant.member_id == member_id)
+    statement = (
+        sa.select(NotificationTemplate.code, NotificationTemplate.wechat_template_id, NotificationGrant.available)
+        .outerjoin(NotificationGrant, grant)
+        .where(NotificationTemplate.enabled.is_(True))
+    )
+    refused = {item.topic for item in preferences(session, member_id).items if item.channel == Channel.SUBSCRIBE and not item.allowed}
+    found = []
+    for code, template_id, available in session.execute(statement):
+        template = REGISTRY.get(code)
+        if template is None or template.topic in refused or (available or 0) >= ENOUGH_GRANTS:
+            continue
+        if moment is None or moment in template.moments:
+            found.append(AskedTemplate(template_id, code, template.title, available or 0))
+    return sorted(found, key=lambda item: (item.available, item.code))[:_MOST_ASKED]
+
+
+def required(topic: Topic, channel: Channel) -> bool:
+    """Tell whether a member cannot switch this off: the inbox keeps what answers their own acts."""
+    return channel is Channel.INBOX and topic in {Topic.ORDERS, Topic.SERVICE}
+
+
+def preferences(session: Session, member_id: UUID) -> Preferences:
+    """Return a member's choices for every topic and channel."""
+    rows = session.execute(
+        sa.select(NotificationPreference.topic, NotificationPreference.channel, NotificationPreference.allowed).where(
+            NotificationPreference.member_id == member_id
+        )
+    )
+    chosen = {(topic, channel): allowed for topic, channel, allowed in rows}
+    items = [
+        Preference(
+            topic.value,
+            TOPIC_NAMES[topic],
+            channel.value,
+            required(topic, channel) or chosen.get((topic.value, channel.value), True),
+            required(topic, channel),
+        )
+        for topic in Topic
+        for channel in Channel
+    ]
+    return Preferences(items, quiet_hours(session, member_id))
+
+
+def quiet_hours(session: Session, member_id: UUID) -> tuple[time, time] | None:
+    """Return the quiet hours a member set, or None for the default."""
+    row = session.execute(
+        sa.select(NotificationQuietHours.from_minute, NotificationQuietHours.until_minute).where(
+            NotificationQuietHours.member_id == member_id
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return time(*divmod(row.from_minute, _HOUR_MINUTES)), time(*divmod(row.until_minute, _HOUR_MINUTES))
+
+
+def allowed(session: Session, member_id: UUID, topic: Topic, channel: Channel) -> bool:
+    """Tell whether a member takes a topic over a channel."""
+    if required(topic, channel):
+        return True
+    statement = sa.select(NotificationPreference.allowed).where(
+        NotificationPreference.member_id == member_id,
+        NotificationPreference.topic == topic.value,
+        NotificationPreference.channel == channel.value,
+    )
+    chosen = session.scalar(statement)
+    return True if chosen is None else bool(chosen)
+
+
+# --- Staff's side ---
+
+
+def _view(row: NotificationMessage) -> MessageView:
+    template = template_class(row.template)
+    return MessageView(
+        id=row.id,
+        key=row.key,
+        member_id=row.member_id,
+        template=row.template,
+        topic=row.topic,
+        title=template.title,
+        body=template.body,
+        texts=row.texts,
+        state=row.state,
+        reason=row.reason,
+        attempts=row.attempts,
+        msg_id=row.msg_id,
+        available_at=row.available_at,
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+        delivered_at=row.delivered_at,
+        read_at=row.read_at,
+    )
+
+
+def _filtered(statement: sa.Select[Any], wanted: MessageFilter) -> sa.Select[Any]:
+    columns = {
+        NotificationMessage.state: wanted.state,
+        NotificationMessage.template: wanted.template,
+        NotificationMessage.member_id: wanted.member_id,
+        NotificationMessage.reason: wanted.reason,
+    }
+    for column, value in columns.items():
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.since is not None:
+        statement = statement.where(NotificationMessage.created_at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(NotificationMessage.created_at < wanted.until)
+    return statement
+
+
+def messages(session: Session, wanted: MessageFilter, request: PageRequest) -> Page[MessageView]:
+    """Return a page of messages for staff, newest first."""
+    statement = _filtered(sa.select(NotificationMessage), wanted)
+    rows = session.scalars(keyset(statement, NotificationMessage.created_at, NotificationMessage.id, request)).all()
+    return page_of(rows, request, lambda row: (row.created_at, row.id)).map(_view)
+
+
+def count(session: Session, wanted: MessageFilter) -> int:
+    """Return how many messages a filter finds."""
+    return int(session.scalar(_filtered(sa.select(sa.func.count()).select_from(NotificationMessage), wanted)) or 0)
+
+
+def find(session: Session, message_id: UUID) -> MessageView | None:
+    """Return one message for staff, or None."""
+    row = session.get(NotificationMessage, message_id)
+    return _view(row) if row is not None else None
+
+
+def of_key(session: Session, key: str) -> UUID | None:
+    """Return the message of a business key, or None."""
+    return session.scalar(sa.select(NotificationMessage.id).where(NotificationMessage.key == key))
+
+
+def flow(session: Session, since: datetime, until: datetime) -> dict[str, int]:
+    """Return how many messages made within a time are in each state now."""
+    statement = (
+        sa.select(NotificationMessage.state, sa.func.count())
+        .where(NotificationMessage.created_at >= since, NotificationMessage.created_at < until)
+        .group_by(NotificationMessage.state)
+    )
+    return {state: int(number) for state, number in session.execute(statement)}
+
+
+def reasons(session: Session, since: datetime, until: datetime) -> list[tuple[str, str, int]]:
+    """Return ``(state, reason, count)`` of messages that were not sent, most frequent first."""
+    number = sa.func.count().label("number")
+    statement = (
+        sa.select(NotificationMessage.state, NotificationMessage.reason, number)
+        .where(
+            NotificationMessage.created_at >= since,
+            NotificationMessage.created_at < until,
+            NotificationMessage.reason.is_not(None),
+            NotificationMessage.state.in_(("failed", "skipped", "uncertain", "queued")),
+        )
+        .group_by(NotificationMessage.state, NotificationMessage.reason)
+        .order_by(number.desc())
+    )
+    return [(state, reason or "", int(found)) for state, reason, found in session.execute(statement)]
+
+
+def by_template(session: Session, since: datetime, until: datetime) -> dict[str, dict[str, int]]:
+    """Return template → state → count of messages made within a time."""
+    statement = (
+        sa.select(NotificationMessage.template, NotificationMessage.state, sa.func.count())
+        .where(NotificationMessage.created_at >= since, NotificationMessage.created_at < until)
+        .group_by(NotificationMessage.template, NotificationMessage.state)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for template, state, number in session.execute(statement):
+        found.setdefault(template, {})[state] = int(number)
+    return found
+
+
+def due(session: Session, now: datetime, limit: int) -> list[UUID]:
+    """Return queued messages whose time has come, the oldest first."""
+    statement = (
+        sa.select(NotificationMessage.id)
+        .where(NotificationMessage.state == "queued", NotificationMessage.available_at <= now)
+        .order_by(NotificationMessage.available_at)
+        .limit(limit)
+    )
+    return list(session.scalars(statement))
+
+
+def templates(session: Session) -> list[TemplateView]:
+    """Return every message template, with or without a WeChat template chosen for it."""
+    chosen = {row.code: row for row in session.scalars(sa.select(NotificationTemplate))}
+    views = []
+    for code, template in sorted(REGISTRY.items()):
+        row = chosen.get(code)
+        keys = {spec.name: spec.default_key for spec in template.specs} | (row.field_keys if row else {})
+        views.append(
+            TemplateView(
+                code, template.label, template.topic, row.wechat_template_id if row else None, keys, enabled=bool(row and row.enabled)
+            )
+        )
+    return views
+
+
+def code_of(session: Session, wechat_template_id: str) -> str | None:
+    """Return the message that one of WeChat's templates carries, or None."""
+    return session.scalar(sa.select(NotificationTemplate.code).where(NotificationTemplate.wechat_template_id == wechat_template_id))
+
+
+def reach(session: Session) -> list[Reach]:
+    """Return for every message how many members have an allowance for it, and how many messages wait."""
+    rows = session.execute(
+        sa.select(
+            NotificationGrant.template,
+            sa.func.sum(sa.case((NotificationGrant.available > 0, 1), else_=0)),
+            sa.func.sum(NotificationGrant.available),
+            sa.func.sum(NotificationGrant.reserved),
+        ).group_by(NotificationGrant.template)
+    )
+    sums = {row[0]: (int(row[1] or 0), int(row[2] or 0), int(row[3] or 0)) for row in rows}
+    waiting = {
+        template: int(number)
+        for template, number in session.execute(
+            sa.select(NotificationMessage.template, sa.func.count())
+            .where(NotificationMessage.state == "queued")
+            .group_by(NotificationMessage.template)
+        )
+    }
+    return [
+        Reach(code, template.label, *sums.get(code, (0, 0, 0)), waiting=waiting.get(code, 0)) for code, template in sorted(REGISTRY.items())
+    ]
+
+
+def grants_of(session: Session, member_id: UUID) -> dict[str, int]:
+    """Return template code → allowances a member has left."""
+    statement = sa.select(NotificationGrant.template, NotificationGrant.available).where(NotificationGrant.member_id == member_id)
+    return {template: int(available) for template, available in session.execute(statement)}
+
+
+def prove_grants(session: Session) -> list[GrantDrift]:
+    """Return every allowance that differs from the sum of its entries."""
+    entries = (
+        sa.select(
+            NotificationGrantEntry.member_id,
+            NotificationGrantEntry.template,
+            sa.func.sum(NotificationGrantEntry.available_change).label("available"),
+            sa.func.sum(NotificationGrantEntry.reserved_change).label("reserved"),
+        )
+        .group_by(NotificationGrantEntry.member_id, NotificationGrantEntry.template)
+        .subquery()
+    )
+    same = sa.and_(entries.c.member_id == NotificationGrant.member_id, entries.c.template == NotificationGrant.template)
+    available, reserved = sa.func.coalesce(entries.c.available, 0), sa.func.coalesce(entries.c.reserved, 0)
+    statement = (
+        sa.select(NotificationGrant, available, reserved)
+        .outerjoin(entries, same)
+        .where(sa.or_(NotificationGrant.available != available, NotificationGrant.reserved != reserved))
+    )
+    return [
+        GrantDrift(row.member_id, row.template, row.available, int(by_available), row.reserved, int(by_reserved))
+        for row, by_available, by_reserved in session.execute(statement)
+    ]

@@ -1,0 +1,122 @@
+"""Decisions about sending, as pure functions: what a failure means, how long to wait, when it is quiet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+MOST_BUSY_CALLS = 3
+MOST_CALLS = 12
+_FIRST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(hours=1)
+LEASE = timedelta(minutes=10)
+
+# Offers at most so often, whatever campaigns are running.
+CAP_MESSAGES = 3
+CAP_WINDOW = timedelta(days=7)
+
+REFUSED_OR_EMPTY = 43101
+
+DEFAULT_QUIET = (time(22, 0), time(8, 0))
+
+
+class State(StrEnum):
+    """What became of the push of a message."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+    SKIPPED = "skipped"
+
+
+class GrantEnd(StrEnum):
+    """What becomes of the reserved allowance."""
+
+    SPEND = "spend"
+    RELEASE = "release"
+    EMPTY = "empty"
+    HOLD = "hold"
+
+
+class Channel(StrEnum):
+    """Where a message can appear."""
+
+    SUBSCRIBE = "subscribe"
+    INBOX = "inbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended.
+
+    Arguments:
+        kind: ``sent``, ``refused``, ``not_done``, ``misconfigured`` or ``unknown``.
+        reason: a short word for lists and metrics.
+        errcode: WeChat's, of a refusal.
+        msg_id: WeChat's, of a message sent.
+    """
+
+    kind: str
+    reason: str = ""
+    errcode: int | None = None
+    msg_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows from an outcome."""
+
+    state: State
+    grant: GrantEnd
+    reason: str | None = None
+    retry_after: timedelta | None = None
+
+
+def judge(outcome: Outcome, attempts: int) -> Verdict:
+    """Return what follows from the outcome of the n-th call.
+
+    A documented refusal frees the allowance, a refusal by the member empties the ledger, an unknown outcome holds it: the
+    message may have arrived (docs/decisions: sending once).
+    """
+    if outcome.kind == "sent":
+        return Verdict(State.SENT, GrantEnd.SPEND)
+    if outcome.kind == "refused":
+        if outcome.errcode == REFUSED_OR_EMPTY:
+            return Verdict(State.FAILED, GrantEnd.EMPTY, "refused_or_no_grant")
+        return Verdict(State.FAILED, GrantEnd.RELEASE, f"rejected_{outcome.errcode}")
+    if outcome.kind in {"not_done", "misconfigured"}:
+        most = MOST_BUSY_CALLS if outcome.reason == "busy" else MOST_CALLS
+        if attempts >= most:
+            return Verdict(State.FAILED, GrantEnd.RELEASE, outcome.reason)
+        return Verdict(State.QUEUED, GrantEnd.RELEASE, outcome.reason, pause_after(attempts))
+    return Verdict(State.UNCERTAIN, GrantEnd.HOLD, outcome.reason)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """Return how long to wait after the n-th call: doubling from half a minute, at most an hour."""
+    return min(_FIRST_PAUSE * (1 << min(max(attempts, 1) - 1, 12)), _LONGEST_PAUSE)
+
+
+def quiet_until(now: datetime, quiet: tuple[time, time] | None, zone: ZoneInfo) -> datetime | None:
+    """Return when the quiet hours that hold now end, or None when it is not quiet.
+
+    Arguments:
+        now: present instant.
+        quiet: from and until on the shop's clock; equal times mean never.
+        zone: the shop's.
+    """
+    if quiet is None or quiet[0] == quiet[1]:
+        return None
+    begin, end = quiet
+    local = now.astimezone(zone)
+    clock = local.time().replace(tzinfo=None)
+    inside = begin <= clock < end if begin < end else clock >= begin or clock < end
+    if not inside:
+        return None
+    until = datetime.combine(local.date(), end, zone)
+    return until if until > local else until + timedelta(days=1)

@@ -1,0 +1,209 @@
+"""Messages: asked for when news arrives, pushed in batches, and swept when a push never came back.
+
+The calls to WeChat are made outside any transaction: claim and commit, call, settle and commit. Handlers only queue.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from config.locale import read_parts
+from server.coupons import queries as coupons
+from server.feedback import queries as feedback
+from server.kernel.errors import NotFoundError
+from server.members import queries as members
+from server.notifications import delivery, service
+from server.notifications import queries as notifications
+from server.notifications.rules import Outcome
+from server.notifications.templates import CouponExpiring, OrderShipped, PointsAccrued, TicketAnswered
+from server.orders import queries as orders
+from server.points import queries as points
+from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
+from tasks.jobs.sweeps import in_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from server.bootstrap import Core
+    from server.kernel.outbox import Event
+    from server.notifications.delivery import Claim
+
+_log = structlog.get_logger("huiban.notifications")
+
+# One claim at a time: its calls must all be over before its lease runs out, even at the gateway's slowest.
+CLAIM_SIZE = 20
+BATCH = 500
+_MOST_BATCHES = 40
+_CHECK_IN = "points/check-in:"
+_NO_NUMBER = "-"
+
+
+# --- News ---
+
+
+def on_order_shipped(session: Session, event: Event, core: Core) -> None:
+    """Tell the member that a parcel is on its way; each parcel once."""
+    order = orders.find(session, UUID(event.payload["order_id"]))
+    member_id = _recipient(session, order.member_id) if order is not None else None
+    if order is None or member_id is None:
+        return
+    part = event.payload.get("part_id")
+    parcels = [parcel for parcel in order.shipments if part is None or str(parcel.id) == part]
+    parcel = parcels[-1] if parcels else None
+    shipped_at = parcel.shipped_at if parcel else order.shipped_at or event.occurred_at
+    message = OrderShipped(
+        order.order_no,
+        (parcel.carrier if parcel else "") or "物流公司",
+        (parcel.tracking_no if parcel else "") or _NO_NUMBER,
+        shipped_at,
+    )
+    service.request(session, member_id, message, key=f"order_shipped:{part or order.id}", now=core.clock.now())
+
+
+def on_points_accrued(session: Session, event: Event, core: Core) -> None:
+    """Tell the member about points; not about the daily check-in, which they have just done themselves."""
+    entry = points.find_entry(session, UUID(event.payload["entry_id"]))
+    member_id = _recipient(session, UUID(event.payload["member_id"]))
+    if entry is None or member_id is None or entry.points <= 0 or entry.source.startswith(_CHECK_IN):
+        return
+    message = PointsAccrued(entry.reason, entry.points, entry.available_after, entry.occurred_at)
+    service.request(session, member_id, message, key=f"points_accrued:{entry.id}", now=core.clock.now())
+
+
+def on_ticket_answered(session: Session, event: Event, core: Core) -> None:
+    """Tell the member that customer service answered."""
+    ticket = feedback.find_by_id(session, UUID(event.payload["ticket_id"]))
+    if ticket is None:
+        return
+    detail = feedback.detail(session, ticket.ticket_no)
+    answers = [message for message in detail.messages if message.author_kind == "staff" and not message.internal]
+    member_id = _recipient(session, ticket.member_id)
+    if member_id is None or not answers:
+        return
+    answer = answers[-1]
+    message = TicketAnswered(ticket.ticket_no, answer.content or "请查看客服回复", answer.created_at)
+    # By the answer, not by the event: two events that both see the newest answer make one message.
+    service.request(session, member_id, message, key=f"ticket_answered:{answer.id}", now=core.clock.now())
+
+
+def on_coupon_expiring(session: Session, event: Event, core: Core) -> None:
+    """Remind the member of a coupon that ends soon, unless it was redeemed meanwhile."""
+    now = core.clock.now()
+    try:
+        coupon = coupons.find(session, UUID(event.payload["coupon_id"]), now=now)
+    except NotFoundError:
+        return
+    member_id = _recipient(session, coupon.member_id)
+    if member_id is None or coupon.state != "issued":
+        return
+    message = CouponExpiring(coupon.name, coupon.valid_until)
+    service.request(session, member_id, message, key=f"coupon_expiring:{coupon.id}", now=now)
+
+
+def _recipient(session: Session, member_id: UUID | None) -> UUID | None:
+    """Return whom a member's news reaches now: the survivor of a merge, nobody when they are gone."""
+    return members.resolve(session, member_id) if member_id is not None else None
+
+
+# --- Sending ---
+
+
+def on_queued(core: Core, event: Event) -> None:
+    """Send one message right after it was asked for."""
+    deliver_batch(core, [UUID(event.payload["message_id"])])
+
+
+def deliver_due(core: Core, period: datetime) -> int:  # noqa: ARG001 - the same whenever it runs
+    """Send whatever is due: retries, ends of quiet hours, and what a lost event left behind.
+
+    Returns:
+        How many messages were looked at.
+    """
+    total = 0
+    for _ in range(_MOST_BATCHES):
+        with core.db.reading() as session:
+            ids = notifications.due(session, core.clock.now(), BATCH)
+        deliver_batch(core, ids)
+        total += len(ids)
+        if len(ids) < BATCH:
+            break
+    return total
+
+
+def deliver_batch(core: Core, ids: Sequence[UUID], *, threads: int = 1) -> int:
+    """Send messages; those in other hands, not due or already sent are left alone.
+
+    Arguments:
+        core: of this process.
+        ids: of messages.
+        threads: calls made at the same time.
+
+    Returns:
+        How many were sent.
+    """
+    sent = 0
+    for start in range(0, len(ids), CLAIM_SIZE):
+        chunk = ids[start : start + CLAIM_SIZE]
+        claims = _claim(core, chunk)
+        if threads > 1 and len(claims) > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                sent += sum(pool.map(lambda claimed: _send(core, claimed), claims))
+        else:
+            sent += sum(_send(core, claimed) for claimed in claims)
+    return sent
+
+
+def _claim(core: Core, ids: Sequence[UUID]) -> list[Claim]:
+    appid, now = core.wechat.appid, core.clock.now()
+    return core.db.run(lambda session: delivery.claim(session, ids, appid=appid, now=now, say=in_chinese))
+
+
+def _send(core: Core, claimed: Claim) -> int:
+    outcome = _call(core, claimed)
+    # A failure to write this down leaves the message ``sending``, and the sweep makes it uncertain: never a second call.
+    state = core.db.run(lambda session: delivery.settle(session, claimed, outcome, now=core.clock.now()))
+    if state not in {"sent", "delivered"}:
+        _log.info("notification.not_sent", message_id=str(claimed.message_id), state=state, reason=outcome.reason)
+    return int(outcome.kind == "sent")
+
+
+def _call(core: Core, claimed: Claim) -> Outcome:
+    try:
+        sent = core.wechat.send_subscribe_message(claimed.openid, claimed.wechat_template_id, claimed.data, claimed.page)
+    except WeChatRejectedError as error:
+        return Outcome("refused", f"rejected_{error.errcode}", errcode=error.errcode)
+    except WeChatMisconfiguredError as error:
+        return Outcome("misconfigured", "misconfigured", errcode=error.errcode)
+    except WeChatUnavailableError as error:
+        return Outcome("not_done" if error.certainly_not_done else "unknown", error.reason)
+    except Exception as error:  # noqa: BLE001 - whatever broke, nobody knows how far the call came
+        _log.warning("notification.call_broke", message_id=str(claimed.message_id), error=type(error).__name__)
+        return Outcome("unknown", "broken")
+    return Outcome("sent", msg_id=sent.msg_id)
+
+
+def sweep(core: Core, period: datetime | None = None) -> int:  # noqa: ARG001 - the same whenever it runs
+    """Mark as uncertain what was being sent when its process died, and apply receipts that came too early.
+
+    Returns:
+        How many messages changed.
+    """
+    expired = in_batches(core, lambda session, now, limit: delivery.expire(session, now=now, limit=limit))
+    return expired + in_batches(core, lambda session, now, limit: delivery.apply_late_receipts(session, now=now, limit=limit))
+
+
+@cache
+def _catalogue() -> dict[str, str]:
+    return {str(message.id): str(message.string) for message in read_parts() if message.id and isinstance(message.id, str)}
+
+
+def in_chinese(text: str) -> str:
+    """Return our own words in Chinese, the language of WeChat's messages; anybody else's words unchanged."""
+    return _catalogue().get(text) or text
