@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 from flask import current_app
+from flask.cli import AppGroup
 
 from server.kernel.db import Base
 from server.migrations import runner
@@ -23,9 +24,7 @@ def prepare_database(core: Core) -> None:
     runner.upgrade(core.db.engine)
 
 
-@click.group("db")
-def command() -> None:
-    """Migrations of the database."""
+command = AppGroup("db", help="Migrations of the database.")
 
 
 @command.command("upgrade")

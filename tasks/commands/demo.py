@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 from flask import current_app
+from flask.cli import with_appcontext
 
 from tasks.demo import load_demo
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("demo")
+@with_appcontext
 def command() -> None:
     """Load the demonstration, once for each database, and print its log-ins."""
     core: Core = current_app.extensions["huiban"]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 from flask import current_app
+from flask.cli import AppGroup
 
 from server.operations import queries, service
 
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from server.bootstrap import Core
 
 
-@click.group("queues")
-def command() -> None:
-    """Look after the outbox."""
+command = AppGroup("queues", help="Look after the outbox.")
 
 
 @command.command("health")
