@@ -68,7 +68,14 @@ def claim(session: Session, ids: Sequence[UUID], *, appid: str, now: datetime, s
     return [one for one in found if one is not None]
 
 
-def _claim_one(session: Session, row: NotificationMessage, chosen: NotificationTemplate | None, appid: str, now: datetime) -> Claim | None:
+def _claim_one(
+    session: Session,
+    row: NotificationMessage,
+    chosen: NotificationTemplate | None,
+    appid: str,
+    say: Callable[[str], str],
+    now: datetime,
+) -> Claim | None:
     template = REGISTRY[row.template]
     row.updated_at = now
     reason = _obstacle(session, row, template, now)

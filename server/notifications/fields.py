@@ -37,7 +37,8 @@ def shorten(text: str, limit: int) -> str:
 
 
 def _fit_name(text: str) -> str:
-    return shorten(text, _LATIN_NAME if text.isascii() else _CHINESE_NAME)
+    # An ellipsis would make a Latin name count as a Chinese one.
+    return text[:_LATIN_NAME].rstrip() if text.isascii() else shorten(text, _CHINESE_NAME)
 
 
 def _ascii_only(limit: int) -> Callable[[str], str]:
