@@ -50,7 +50,7 @@ def init_app(app: Flask) -> None:
 def collect_views() -> list[Any]:
     """Return a new instance of every view: each item of each module's ``VIEWS`` is a view class or a function that makes a view."""
     package = importlib.import_module(f"{__name__}.views")
-    found = []
+    found: list[Any] = []
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
         part = importlib.import_module(f"{package.__name__}.{module.name}")
         found.extend(make() for make in getattr(part, "VIEWS", ()))

@@ -12,8 +12,7 @@ from uuid import UUID
 
 import pyotp
 from flask import g, request, session
-from flask_login import current_user
-from flask_security import RoleMixin, Security, UserMixin
+from flask_security import RoleMixin, Security, UserMixin, current_user
 from flask_security.datastore import UserDatastore
 from flask_security.utils import check_and_update_authn_fresh, login_user, logout_user
 
@@ -34,22 +33,22 @@ _FRESH_FOR = timedelta(minutes=30)
 _SEEN_EVERY = timedelta(minutes=1)
 
 
-class StaffRoleName(RoleMixin):  # type: ignore[misc]  # Flask-Security ships no types for mypy's strict mode
+class StaffRoleName(RoleMixin):
     """A role as Flask-Security sees it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
-class StaffUser(UserMixin):  # type: ignore[misc]  # as above
+class StaffUser(UserMixin):
     """A signed-in account as Flask-Security sees it."""
 
-    id: UUID
+    id: UUID  # type: ignore[assignment]  # Flask-Security only ever compares it
     email: str
     password: str | None = None
     active = True
     fs_uniquifier: str = ""
-    roles: list[StaffRoleName]
+    roles: Any
 
     def __init__(self, staff: SignedIn) -> None:
         self.id = staff.id
@@ -59,7 +58,7 @@ class StaffUser(UserMixin):  # type: ignore[misc]  # as above
         self.staff = staff
 
 
-class StaffDatastore(UserDatastore):  # type: ignore[misc]  # as above
+class StaffDatastore(UserDatastore):
     """Finds accounts for Flask-Security; changes none."""
 
     def __init__(self) -> None:

@@ -134,6 +134,11 @@ def form_page(path: str, permission: Permission) -> Callable[[Method], Method]:
     return _marked(path, ("GET", "POST"), permission)
 
 
+def any_page(path: str) -> Callable[[Method], Method]:
+    """Expose what answers any address and method under the view's own permission; it must change nothing."""
+    return _marked(path, ("GET", "POST"), None)
+
+
 def open_page(path: str = "/", methods: tuple[str, ...] = ("GET",)) -> Callable[[Method], Method]:
     """Expose a page that nobody needs to be signed in for: the log-in and its second step."""
     return _marked(path, methods, None, anyone=True)
@@ -142,7 +147,7 @@ def open_page(path: str = "/", methods: tuple[str, ...] = ("GET",)) -> Callable[
 # --- The view ---------------------------------------------------------------------------------------------------------
 
 
-class ConsoleView(BaseView):
+class ConsoleView(BaseView):  # type: ignore[misc]  # Flask-Admin ships no types that strict mode takes
     """One area of the console, at ``/admin/<slug>/``.
 
     Class attributes:
@@ -293,14 +298,14 @@ def _check_csrf() -> None:
 
 def message_of(error: DomainError) -> str:
     """Return a refusal in the reader's words."""
-    return gettext(error.message, **error.params) if error.params else gettext(error.message)
+    return str(gettext(error.message, **error.params) if error.params else gettext(error.message))
 
 
 def put_errors(form: FlaskForm, error: DomainError) -> None:
     """Show a refusal at the fields it names, and above the form when it names none of them."""
     placed = False
     for name, text in error.fields.items():
-        field = form._fields.get(name)  # noqa: SLF001 - WTForms' documented way to a field by name is item access, which raises
+        field = form._fields.get(name)
         if field is not None:
             field.errors = [*field.errors, gettext(text)]
             placed = True

@@ -11,6 +11,8 @@ from admin.formats import translated
 # The first is the brand's; all keep 3:1 against white and stay apart for colour-blind readers.
 PALETTE = ("#3056d3", "#13a8a8", "#f0a020", "#d9363e", "#7a5af8", "#5b8ff9", "#52a447", "#8c8c8c")
 
+_DOTS = 15  # more of them hide the line
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -75,7 +77,7 @@ def trend(title: str, labels: Sequence[str], series: Sequence[Series], *, tip: s
             item["barMaxWidth"] = 18
             item["itemStyle"]["borderRadius"] = [3, 3, 0, 0]
         else:
-            item.update(smooth=0.3, symbol="circle", symbolSize=5, showSymbol=len(labels) <= 15, lineStyle={"width": 2})  # noqa: PLR2004 - more dots hide the line
+            item.update(smooth=0.3, symbol="circle", symbolSize=5, showSymbol=len(labels) <= _DOTS, lineStyle={"width": 2})
         if one.kind == "area":
             item["areaStyle"] = {"opacity": 0.12}
         drawn.append(item)
@@ -118,7 +120,9 @@ def bars(title: str, parts: Sequence[tuple[str, float]], *, tip: str = "", heigh
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}},
         "grid": {"left": 8, "right": 40, "top": 8, "bottom": 4, "containLabel": True},
         "xAxis": {"type": "value", "splitLine": {"lineStyle": {"color": "#eef0f4"}}, "minInterval": 1},
-        "yAxis": {"type": "category", "data": [translated(name) for name, _ in rows], "axisTick": {"show": False}, "axisLine": {"show": False}},
+        "yAxis": {
+            "type": "category", "data": [translated(name) for name, _ in rows], "axisTick": {"show": False}, "axisLine": {"show": False},
+        },
         "series": [
             {
                 "type": "bar", "data": [value for _, value in rows], "barMaxWidth": 16, "label": {"show": True, "position": "right"},

@@ -23,16 +23,32 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("console")
 
 _WORDS: dict[int, tuple[str, str, str]] = {
-    400: (N_("This request cannot be done"), N_("The page may have been open for too long. Go back, load it again and repeat."), "refresh-cw"),
+    400: (
+        N_("This request cannot be done"),
+        N_("The page may have been open for too long. Go back, load it again and repeat."),
+        "refresh-cw",
+    ),
     401: (N_("Please sign in"), N_("Your session has ended."), "lock-keyhole"),
-    403: (N_("You may not open this page"), N_("Your roles do not include it. Ask the security officer if you need it for your work."), "shield"),
+    403: (
+        N_("You may not open this page"),
+        N_("Your roles do not include it. Ask the security officer if you need it for your work."),
+        "shield",
+    ),
     404: (N_("There is no such page"), N_("The address is wrong, or what it showed no longer exists."), "search"),
     405: (N_("This request cannot be done"), N_("The page may have been open for too long. Go back, load it again and repeat."), "ban"),
-    409: (N_("The present state does not allow this"), N_("Somebody may have changed it in the meantime. Load the page again."), "git-merge"),
+    409: (
+        N_("The present state does not allow this"),
+        N_("Somebody may have changed it in the meantime. Load the page again."),
+        "git-merge",
+    ),
     413: (N_("The file is too large"), N_("Please choose a smaller one."), "upload"),
     422: (N_("Some values are not valid"), N_("Please check what you entered."), "circle-alert"),
     429: (N_("Too many requests"), N_("Please wait a moment and try again."), "hourglass"),
-    500: (N_("Something went wrong"), N_("The failure was recorded. If it happens again, give your administrator the number below."), "triangle-alert"),
+    500: (
+        N_("Something went wrong"),
+        N_("The failure was recorded. If it happens again, give your administrator the number below."),
+        "triangle-alert",
+    ),
     503: (N_("Not available for the moment"), N_("Please try again in a minute."), "activity"),
 }
 
@@ -46,7 +62,12 @@ def refusal_page(status: int, detail: str | None = None) -> tuple[str, int]:
     """
     title, standing, icon = _WORDS.get(status, _WORDS[400 if status < 500 else 500])  # noqa: PLR2004 - the two classes of refusal
     html = render_shell(
-        "console/error.html", status=status, heading=title, detail=detail or gettext(standing), icon=icon, request_id=g.get("request_id", "")
+        "console/error.html",
+        status=status,
+        heading=title,
+        detail=detail or gettext(standing),
+        icon=icon,
+        request_id=g.get("request_id", ""),
     )
     return html, status
 

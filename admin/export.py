@@ -76,7 +76,9 @@ def csv_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> R
 def xlsx_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> Response:
     """Return rows as an Excel file; arguments and refusal as ``csv_response``."""
     out = io.BytesIO()
-    book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False})
+    book = xlsxwriter.Workbook(
+        out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    )
     sheet = book.add_worksheet()
     bold = book.add_format({"bold": True, "bg_color": "#F3F5F9", "border": 1, "border_color": "#D5D9E2"})
     for place, column in enumerate(columns):
@@ -92,7 +94,9 @@ def xlsx_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> 
 
 def record_export(session: Session, *, what: str, rows: int, actor: Actor, now: datetime, reason: str | None = None) -> None:
     """Note in the audit trail who took data out of the console."""
-    audit.record(session, actor=actor, action="export.download", subject_type="export", subject_id=what, after={"rows": rows}, reason=reason, now=now)
+    audit.record(
+        session, actor=actor, action="export.download", subject_type="export", subject_id=what, after={"rows": rows}, reason=reason, now=now
+    )
 
 
 def _bounded(rows: Iterable[Any]) -> Iterator[Any]:

@@ -42,7 +42,7 @@ def translated(message: object) -> str:
     if message is None:
         return ""
     text = str(message)
-    return gettext(text) if text else ""
+    return str(gettext(text)) if text else ""
 
 
 def money(fen: object) -> str:
@@ -66,10 +66,7 @@ def short_number(value: object) -> str:
     if value is None:
         return "–"
     number = float(str(value))
-    if str(get_locale()).startswith("zh"):
-        steps = ((_YI, "亿"), (_WAN, "万"))
-    else:
-        steps = ((1_000_000, "M"), (_WAN, "K"))
+    steps = ((_YI, "亿"), (_WAN, "万")) if str(get_locale()).startswith("zh") else ((1_000_000, "M"), (_WAN, "K"))
     for size, unit in steps:
         if abs(number) >= size:
             divisor = 1000 if unit == "K" else size
@@ -106,7 +103,7 @@ def ago(at: datetime | None) -> str:
         return "–"
     seconds = int((current_app.extensions["huiban"].clock.now() - at.astimezone(UTC)).total_seconds())
     if abs(seconds) < _MINUTE:
-        return gettext("just now")
+        return str(gettext("just now"))
     size = abs(seconds)
     if size < _HOUR:
         span = ngettext("%(num)d minute", "%(num)d minutes", size // _MINUTE)
@@ -114,7 +111,7 @@ def ago(at: datetime | None) -> str:
         span = ngettext("%(num)d hour", "%(num)d hours", size // _HOUR)
     else:
         span = ngettext("%(num)d day", "%(num)d days", size // _DAY)
-    return gettext("%(span)s ago", span=span) if seconds > 0 else gettext("in %(span)s", span=span)
+    return str(gettext("%(span)s ago", span=span) if seconds > 0 else gettext("in %(span)s", span=span))
 
 
 def masked(value: object) -> str:
@@ -132,7 +129,7 @@ def plain(value: object) -> str:
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
-        return gettext("Yes") if value else gettext("No")
+        return str(gettext("Yes") if value else gettext("No"))
     if isinstance(value, datetime):
         return instant(value)
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+import wtforms
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
+from flask_wtf.file import FileField as FlaskFileField
 from markupsafe import Markup
-from wtforms import DateField, DateTimeLocalField, IntegerField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget, TextInput
 
@@ -22,16 +23,29 @@ if TYPE_CHECKING:
 
 L_ = lazy_gettext  # labels of form classes are made at import, before a language is known
 
+# Typed loosely: after validation ``data`` is what the validators promise, which no type says.
+BooleanField: Any = wtforms.BooleanField
+DateField: Any = wtforms.DateField
+FileField: Any = FlaskFileField
+IntegerField: Any = wtforms.IntegerField
+PasswordField: Any = wtforms.PasswordField
+SelectField: Any = wtforms.SelectField
+StringField: Any = wtforms.StringField
+TextAreaField: Any = wtforms.TextAreaField
+
 __all__ = [
+    "L_",
+    "BooleanField",
     "ConsoleForm",
     "DateField",
+    "FileField",
     "FormPage",
     "FormSection",
     "IntegerField",
-    "L_",
     "LocalInstantField",
     "ManyField",
     "MoneyField",
+    "PasswordField",
     "ReasonForm",
     "SelectField",
     "StringField",
@@ -48,7 +62,7 @@ class ConsoleForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
         def bind_field(self, form: Any, unbound_field: Any, options: dict[str, Any]) -> Any:
             """Bind a field, stripping texts."""
             filters = list(unbound_field.kwargs.get("filters", ()))
-            if issubclass(unbound_field.field_class, StringField) and unbound_field.field_class.__name__ != "PasswordField":
+            if issubclass(unbound_field.field_class, wtforms.StringField) and unbound_field.field_class is not wtforms.PasswordField:
                 filters.append(_stripped)
             return unbound_field.bind(form=form, filters=filters, **options)
 
@@ -57,10 +71,11 @@ def _stripped(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-class MoneyField(IntegerField):  # type: ignore[misc]  # WTForms' stubs are not complete here
+class MoneyField(wtforms.IntegerField):
     """Yuan with up to two decimals on the page, whole fen in ``data``."""
 
     widget = TextInput()
+    data: Any
 
     def _value(self) -> str:
         if self.raw_data:
@@ -83,8 +98,10 @@ class MoneyField(IntegerField):  # type: ignore[misc]  # WTForms' stubs are not 
         self.data = int(fen)
 
 
-class LocalInstantField(DateTimeLocalField):  # type: ignore[misc]  # as above
+class LocalInstantField(wtforms.DateTimeLocalField):
     """A day and time in the shop's zone on the page, an aware instant in ``data``."""
+
+    data: Any
 
     def __init__(self, label: Any = None, validators: Any = None, **kwargs: Any) -> None:
         super().__init__(label, validators, format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], **kwargs)
@@ -105,10 +122,11 @@ class LocalInstantField(DateTimeLocalField):  # type: ignore[misc]  # as above
             self.data = self.data.replace(tzinfo=core().settings.zone)
 
 
-class ManyField(SelectMultipleField):  # type: ignore[misc]  # as above
+class ManyField(wtforms.SelectMultipleField):
     """Several of a few choices, as boxes to tick."""
 
     widget = ListWidget(prefix_label=False)
+    data: Any
     option_widget = CheckboxInput()
 
 
@@ -160,7 +178,7 @@ class FormPage:
 
     def groups(self) -> list[tuple[FormSection | None, list[Any]]]:
         """Return the fields to show, by section."""
-        fields = {field.name: field for field in self.form if field.type != "CSRFTokenField" and field.type != "HiddenField"}
+        fields = {field.name: field for field in self.form if field.type not in {"CSRFTokenField", "HiddenField"}}
         if not self.sections:
             return [(None, list(fields.values()))]
         return [(section, [fields[name] for name in section.fields if name in fields]) for section in self.sections]

@@ -11,15 +11,13 @@ import qrcode
 import qrcode.image.svg
 from flask import abort, flash, redirect, request, session
 from flask_babel import gettext
-from wtforms import PasswordField
 from wtforms.validators import InputRequired, Length
-
 
 from admin import auth
 from admin.base import ConsoleView, action, console_url, core, current_actor, form_page, now, open_page, page, safe_next, signed_in
 from admin.detail import DetailPage, Field, Section
-from admin.forms import ConsoleForm, FormPage, L_, StringField
 from admin.formats import Tag
+from admin.forms import L_, ConsoleForm, FormPage, PasswordField, StringField
 from admin.listing import RowAction
 from server.kernel.text import N_
 from server.staff import login as staff_login
@@ -130,7 +128,7 @@ class LoginView(ConsoleView):
             refused = LoginRefusedError.message
         secret = core().db.run(lambda db: staff_login.begin_enrolment(db, staff_id))
         email = str(session["staff_pending"]["email"])
-        address_text = pyotp.TOTP(secret).provisioning_uri(email, issuer_name=_ISSUER)
+        address_text = pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=_ISSUER)
         html = self.render("console/login_enrol.html", form=form, refused=refused, secret=_grouped(secret), qr=_qr(address_text))
         return html, 401 if refused else 200
 
@@ -188,7 +186,10 @@ class AccountView(ConsoleView):
             buttons=[
                 RowAction(N_("Change password"), self.url_to("password"), icon="key-round"),
                 RowAction(
-                    N_("Sign out everywhere"), self.url_to("everywhere"), post=True, icon="log-out",
+                    N_("Sign out everywhere"),
+                    self.url_to("everywhere"),
+                    post=True,
+                    icon="log-out",
                     confirm=N_("All your sessions end, on every device."),
                 ),
             ],
@@ -216,9 +217,7 @@ class AccountView(ConsoleView):
             form.present.errors = [LoginRefusedError.message]
         else:
             new, reason = form.password.data, gettext("Changed by the person themselves")
-            done, _ = self.submit(
-                form, lambda db: service.set_password(db, actor.staff_id, new, actor=actor, reason=reason, now=now())
-            )
+            done, _ = self.submit(form, lambda db: service.set_password(db, actor.staff_id, new, actor=actor, reason=reason, now=now()))
             if done:
                 auth.complete(actor.staff_id)
                 flash(gettext("Your password is changed; your other sessions have ended."), "success")

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flask import abort
-from flask_admin import expose
 
-from admin.base import ConsoleView, page
+from admin import charts
+from admin.base import ConsoleView, any_page, console_url_or_none, core, may, now, page
+from admin.formats import local, money, short_number
 from server.kernel.text import N_
+from server.reporting import queries
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
+
+    from admin.charts import Chart
+    from server.reporting.queries import DayFigures, Waiting
+
+_DAYS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One figure of today beside yesterday's."""
+
+    label: str
+    tip: str
+    value: str
+    yesterday: str
+    delta: float | None
+
+    @property
+    def direction(self) -> str:
+        """Return ``up``, ``down`` or ``flat``."""
+        return "flat" if not self.delta else "up" if self.delta > 0 else "down"
+
+
+@dataclass(frozen=True, slots=True)
+class ToDo:
+    """One counter that leads to the rows it counts."""
+
+    label: str
+    count: int
+    url: str
+    icon: str
+    tone: str
 
 
 class WorkbenchView(ConsoleView):
@@ -32,13 +67,176 @@ class WorkbenchView(ConsoleView):
     @page("/")
     def index(self) -> ResponseReturnValue:
         """Show today."""
-        html: str = self.render("console/workbench.html")
+        at = now()
+        with self.reading() as session:
+            days = queries.last_days(session, at, days=_DAYS)
+            waiting = queries.waiting(session, at)
+            states = queries.order_states(session, at) if may(Permission.ORDERS_READ) else []
+        html: str = self.render(
+            "console/workbench.html",
+            greeting=_greeting(local(at).hour),
+            today=local(at),
+            cards=_cards(days),
+            todos=_todos(waiting),
+            charts=_charts(days, dict(states)),
+            shortcuts=_shortcuts(),
+            zone=core().settings.timezone,
+        )
         return html
 
-    @expose("/<path:rest>", methods=("GET", "POST"))
+    @any_page("/<path:rest>")
     def nothing(self, rest: str) -> ResponseReturnValue:  # noqa: ARG002 - whatever it was
         """Answer every other address below ``/admin/``."""
         abort(404)
+
+
+def _greeting(hour: int) -> str:
+    if hour < 5 or hour >= 22:  # noqa: PLR2004 - hours of the day
+        return N_("It is late, %(name)s")
+    if hour < 11:  # noqa: PLR2004 - as above
+        return N_("Good morning, %(name)s")
+    if hour < 14:  # noqa: PLR2004 - as above
+        return N_("Good day, %(name)s")
+    return N_("Good afternoon, %(name)s") if hour < 18 else N_("Good evening, %(name)s")  # noqa: PLR2004 - as above
+
+
+def _cards(days: list[DayFigures]) -> list[Card]:
+    today, yesterday = days[-1], days[-2]
+    wanted = [
+        (
+            Permission.MEMBERS_READ,
+            N_("New members today"),
+            N_("Memberships that began today; merged records left out."),
+            "members_joined",
+            False,
+        ),
+        (Permission.ORDERS_READ, N_("Orders today"), N_("Orders placed today, cancelled ones left out."), "orders", False),
+        (Permission.ORDERS_READ, N_("Sales today"), N_("Payable amount of today's orders, before refunds."), "sales_fen", True),
+        (
+            Permission.POINTS_READ,
+            N_("Points issued today"),
+            N_("Sum of today's accruals, those still pending included."),
+            "points_issued",
+            False,
+        ),
+        (Permission.POINTS_READ, N_("Points redeemed today"), N_("Sum of today's redemptions, before returns."), "points_redeemed", False),
+        (
+            Permission.COUPONS_READ,
+            N_("Coupons redeemed today"),
+            N_("Coupons redeemed today and not returned since."),
+            "coupons_redeemed",
+            False,
+        ),
+    ]
+    cards = []
+    for permission, label, tip, name, amount in wanted:
+        if not may(permission):
+            continue
+        new, old = int(getattr(today, name)), int(getattr(yesterday, name))
+        write = money if amount else short_number
+        delta = None if old == 0 else (new - old) / old * 100
+        cards.append(Card(label, tip, write(new), write(old), delta))
+    return cards
+
+
+def _todos(waiting: Waiting) -> list[ToDo]:
+    wanted = [
+        (Permission.TICKETS_READ, N_("Overdue tickets"), waiting.tickets_overdue, ("tickets.index", {"overdue": "1"}), "hourglass", "red"),
+        (
+            Permission.TICKETS_READ,
+            N_("Unanswered tickets"),
+            waiting.tickets_unanswered,
+            ("tickets.index", {}),
+            "message-square-text",
+            "orange",
+        ),
+        (Permission.ORDERS_READ, N_("Orders to ship"), waiting.orders_to_ship, ("orders.index", {"state": "paid"}), "truck", "blue"),
+        (Permission.ORDERS_READ, N_("Order exceptions"), waiting.order_exceptions, ("order_exceptions.index", {}), "triangle-alert", "red"),
+        (
+            Permission.MEMBERS_READ,
+            N_("Changes to approve"),
+            waiting.change_requests,
+            ("change_requests.index", {}),
+            "clipboard-check",
+            "purple",
+        ),
+        (
+            Permission.MESSAGES_READ,
+            N_("Uncertain messages"),
+            waiting.messages_uncertain,
+            ("messages.index", {"state": "uncertain"}),
+            "send",
+            "orange",
+        ),
+    ]
+    return [
+        ToDo(label, count, console_url_or_none(endpoint, **values) or "/admin/", icon, tone)
+        for permission, label, count, (endpoint, values), icon, tone in wanted
+        if may(permission)
+    ]
+
+
+_ORDER_STATES = {
+    "placed": N_("Placed"),
+    "paid": N_("Paid"),
+    "shipped": N_("Shipped"),
+    "delivered": N_("Delivered"),
+    "completed": N_("Completed"),
+    "cancelled": N_("Cancelled"),
+    "refunded": N_("Refunded"),
+}
+
+
+def _charts(days: list[DayFigures], states: dict[str, int]) -> list[Chart]:
+    labels = [f"{one.day:%m-%d}" for one in days]
+    found = []
+    if may(Permission.ORDERS_READ):
+        found.append(
+            charts.trend(
+                N_("Orders and sales"),
+                labels,
+                [
+                    charts.Series(N_("Orders"), [one.orders for one in days], "bar"),
+                    charts.Series(N_("Sales"), [one.sales_fen for one in days], "line", right=True, unit="fen"),
+                ],
+                tip=N_("By the shop's calendar days; cancelled orders left out."),
+            )
+        )
+        found.append(
+            charts.ring(
+                N_("Orders by state"),
+                [(name, states[code]) for code, name in _ORDER_STATES.items() if states.get(code)],
+                tip=N_("Orders placed within the last 30 days."),
+            )
+        )
+    if may(Permission.POINTS_READ):
+        found.append(
+            charts.trend(
+                N_("Points issued and redeemed"),
+                labels,
+                [
+                    charts.Series(N_("Issued"), [one.points_issued for one in days], "area"),
+                    charts.Series(N_("Redeemed"), [one.points_redeemed for one in days], "area"),
+                ],
+            )
+        )
+    if may(Permission.MEMBERS_READ):
+        found.append(
+            charts.trend(N_("New members"), labels, [charts.Series(N_("New members"), [one.members_joined for one in days], "bar")])
+        )
+    return found
+
+
+def _shortcuts() -> list[tuple[str, str, str]]:
+    wanted = [
+        (N_("Find a member"), "members.index", "search", Permission.MEMBERS_READ),
+        (N_("Redeem a coupon"), "coupons.redeem", "scan-line", Permission.COUPONS_REDEEM),
+        (N_("New account"), "staff.create", "user-plus", Permission.STAFF_EDIT),
+        (N_("Audit trail"), "audit.index", "scroll-text", Permission.AUDIT_READ),
+        (N_("Queues"), "queues.index", "activity", Permission.QUEUES_READ),
+    ]
+    found = [(label, console_url_or_none(endpoint), icon) for label, endpoint, icon, permission in wanted if may(permission)]
+    return [(label, url, icon) for label, url, icon in found if url]
 
 
 VIEWS = [WorkbenchView]
