@@ -96,12 +96,9 @@ class TicketPage:
 
     def filled(self, text: str) -> str:
         """Return a canned reply with the member's and the ticket's own words put in."""
+        ticket = self.detail.ticket
         name = (self.member.nickname if self.member else None) or gettext("dear member")
-        for place, value in (
-            ("{name}", name),
-            ("{ticket_no}", self.detail.ticket.ticket_no),
-            ("{order_no}", self.detail.ticket.order_no or ""),
-        ):
+        for place, value in (("{name}", name), ("{ticket_no}", ticket.ticket_no), ("{order_no}", ticket.order_no or "")):
             text = text.replace(place, value)
         return text
 

@@ -143,7 +143,7 @@ class ServiceDeskView(ConsoleView):
                 category=form.category.data,
                 priority=form.priority.data,
                 channel=form.channel.data,
-                content=form.content.data,
+                content=form.content.data or "",
                 order_no=form.order_no.data or None,
                 actor=actor,
                 now=now(),

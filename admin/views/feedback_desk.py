@@ -86,7 +86,12 @@ class CannedRepliesView(ConsoleView):
         done, _reply = self.submit(
             form,
             lambda session: desk_service.add_canned_reply(
-                session, title=form.title.data, content=form.content.data, category=form.category.data or None, actor=actor, now=now()
+                session,
+                title=form.title.data or "",
+                content=form.content.data or "",
+                category=form.category.data or None,
+                actor=actor,
+                now=now(),
             ),
         )
         if done:
@@ -106,8 +111,8 @@ class CannedRepliesView(ConsoleView):
             lambda session: desk_service.change_canned_reply(
                 session,
                 wanted,
-                title=form.title.data,
-                content=form.content.data,
+                title=form.title.data or "",
+                content=form.content.data or "",
                 category=form.category.data or None,
                 active=form.active.data,
                 actor=actor,
