@@ -8,8 +8,8 @@ import locale
 from typing import TYPE_CHECKING, Any
 
 import pyotp
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 
 from config.locale import CHINESE, LOCALE_DIR, ensure_compiled
 from server.kernel.text import N_
@@ -75,15 +75,23 @@ class Greeting:
         addresses[LOGS] = str(settings.data_dir / "logs")
         for title, address in addresses.items():
             self._console.print(f"  {self._text(title)}: {address}", soft_wrap=True)
-        staff = credentials.get("staff", [])
-        if staff:
-            table = Table(self._text(ROLE), self._text(EMAIL), self._text(PASSWORD), self._text(TOTP_SECRET), self._text(TOTP_NOW))
-            for person in staff:
-                secret = str(person["totp_secret"])
-                table.add_row(str(person["role"]), str(person["email"]), str(person["password"]), secret, pyotp.TOTP(secret).now())
-            self._console.print(table)
+        self._show(credentials.get("staff", []))
         if not settings.production:
             self.write_demo(credentials, emulator_url, codes)
+
+    def _show(self, staff: list[dict[str, Any]]) -> None:
+        # Plain columns and no table: a terminal of 80 columns would cut what is there to be copied.
+        if not staff:
+            return
+        titles = [self._text(title) for title in (ROLE, EMAIL, PASSWORD, TOTP_SECRET, TOTP_NOW)]
+        names = ("role", "email", "password", "totp_secret")
+        rows = [titles] + [[*(str(person[name]) for name in names), pyotp.TOTP(str(person["totp_secret"])).now()] for person in staff]
+        widths = [max(cell_len(row[column]) for row in rows) for column in range(len(titles))]
+        self._console.print()
+        for row in rows:
+            cells = [cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+            self._console.print("  " + "  ".join(cells).rstrip(), soft_wrap=True, markup=False, highlight=False)
+        self._console.print()
 
     def write_demo(self, credentials: dict[str, Any], emulator_url: str, codes: list[str]) -> None:
         """Write ``demo.json`` in one move, readable by its owner only."""

@@ -9,7 +9,6 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from server.kernel.db import Base
-from server.migrations import runner
 
 if TYPE_CHECKING:
     from server.bootstrap import Core
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 def prepare_database(core: Core) -> None:
     """Bring a database to the newest migration; safe from several processes at once, and quick when nothing is to do."""
+    from server.migrations import runner  # noqa: PLC0415 - the web builds these commands too and has no use for Alembic
+
     if not runner.heads():
         runner.load_models()
         Base.metadata.create_all(core.db.engine)
@@ -30,6 +31,8 @@ command = AppGroup("db", help="Migrations of the database.")
 @command.command("upgrade")
 def upgrade() -> None:
     """Bring the database to the newest migration."""
+    from server.migrations import runner  # noqa: PLC0415 - as above
+
     core: Core = current_app.extensions["huiban"]
     prepare_database(core)
     click.echo(f"the database is at {runner.current(core.db.engine)}")
@@ -38,6 +41,8 @@ def upgrade() -> None:
 @command.command("current")
 def current() -> None:
     """Tell which migration the database has; exit 1 when it is not the newest."""
+    from server.migrations import runner  # noqa: PLC0415 - as above
+
     core: Core = current_app.extensions["huiban"]
     has = runner.current(core.db.engine)
     click.echo(has or "none")

@@ -106,15 +106,10 @@ class Running:
         self.data_dir = data_dir
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HUIBAN_")}
         environment |= {"HUIBAN_DATA_DIR": str(data_dir), "HUIBAN_PORT": str(secrets.randbelow(2000) + 28000)}
-        self.output = (data_dir.parent / "out.txt").open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tasks.supervisor"],
-            cwd=ROOT,
-            env=environment,
-            stdout=self.output,
-            stderr=self.output,
-            start_new_session=True,
-        )
+        with (data_dir.parent / "out.txt").open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tasks.supervisor"], cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
 
     def demo(self):
         file = self.data_dir / "demo.json"
@@ -123,11 +118,11 @@ class Running:
         return json.loads(file.read_text()) if file.exists() else None
 
     def processes(self):
-        mark = f"HUIBAN_DATA_DIR={self.data_dir}".encode()
+        """Return what runs in the supervisor's session: groups may differ, the session stays whoever dies."""
         found = {}
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and alive(entry.name) and mark in (entry / "environ").read_bytes().split(b"\0"):
+                if entry.name.isdigit() and alive(entry.name) and os.getsid(int(entry.name)) == self.process.pid:
                     found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
@@ -150,7 +145,8 @@ def test_the_whole_product_starts_survives_kills_and_leaves_no_process_behind(tm
         expected = ["valkey", "emulator", "granian", "tasks.relay", "tasks.tick", "worker events", "worker messages", "worker schedule"]
         assert [name for name in expected if not any(name in command for command in processes.values())] == []
         for name in ("tasks.relay", "worker events", "valkey", "-m granian"):
-            (victim,) = [pid for pid, command in running.processes().items() if name in command]
+            # Of the web's processes the first is the one that has the others as children.
+            victim = min(pid for pid, command in running.processes().items() if name in command)
             os.kill(victim, signal.SIGKILL)
             until(lambda name=name, victim=victim: any(name in c for pid, c in running.processes().items() if pid != victim))
 
@@ -174,4 +170,4 @@ def test_the_whole_product_starts_survives_kills_and_leaves_no_process_behind(tm
     finally:
         for pid in running.processes():
             os.kill(pid, signal.SIGKILL)
-        running.output.close()
+        running.process.wait()
