@@ -12,7 +12,6 @@ from werkzeug.exceptions import HTTPException
 
 from admin.base import message_of, signed_in
 from admin.shell import render_shell
-from miniprogram_api.problems import status_of
 from server.kernel.db import error_of_constraint, is_transient
 from server.kernel.errors import DomainError
 from server.kernel.text import N_
@@ -74,7 +73,7 @@ def refusal_page(status: int, detail: str | None = None) -> tuple[str, int]:
 
 def on_domain_error(error: DomainError) -> ResponseReturnValue:
     """Show a domain's refusal."""
-    return refusal_page(status_of(error), message_of(error))
+    return refusal_page(error.status, message_of(error))
 
 
 def on_http_error(error: HTTPException) -> ResponseReturnValue:

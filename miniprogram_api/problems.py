@@ -1,4 +1,4 @@
-"""Refusals over HTTP: one table from error family to status, and ``application/problem+json`` in the reader's language."""
+"""Refusals over HTTP: ``application/problem+json`` in the reader's language."""
 
 from __future__ import annotations
 
@@ -19,28 +19,23 @@ if TYPE_CHECKING:
     from apiflask import APIFlask
     from apiflask.exceptions import HTTPError
 
-_STATUS: list[tuple[type[errors.DomainError], int]] = [
-    (errors.MalformedError, 400),
-    (errors.UnauthenticatedError, 401),
-    (errors.ForbiddenError, 403),
-    (errors.NotFoundError, 404),
-    (errors.ConflictError, 409),
-    (errors.TooLargeError, 413),
-    (errors.UnsupportedTypeError, 415),
-    (errors.InvalidError, 422),
-    (errors.TooManyError, 429),
-    (errors.UnavailableError, 503),
-    (errors.DomainError, 409),
-]
-
-_FAMILY_OF_STATUS: dict[int, type[errors.DomainError]] = {status: family for family, status in reversed(_STATUS)}
+_FAMILY_OF_STATUS: dict[int, type[errors.DomainError]] = {
+    family.status: family
+    for family in (
+        errors.MalformedError,
+        errors.UnauthenticatedError,
+        errors.ForbiddenError,
+        errors.NotFoundError,
+        errors.ConflictError,
+        errors.TooLargeError,
+        errors.UnsupportedTypeError,
+        errors.InvalidError,
+        errors.TooManyError,
+        errors.UnavailableError,
+    )
+}
 _API_PATH = re.compile(r"^/(api|partner|callbacks)/")
 _log = structlog.get_logger("web")
-
-
-def status_of(error: errors.DomainError) -> int:
-    """Return the HTTP status of a refusal."""
-    return next(status for family, status in _STATUS if isinstance(error, family))
 
 
 def problem(status: int, code: str, title: str, detail: str, fields: dict[str, str] | None = None) -> Response:
@@ -68,13 +63,11 @@ def problem(status: int, code: str, title: str, detail: str, fields: dict[str, s
 
 def problem_of(error: errors.DomainError) -> Response:
     """Return the problem document of a refusal."""
-    status = status_of(error)
-    family = next(family for family, code in _STATUS if code == status)
     text = gettext(error.message, **error.params) if error.params else gettext(error.message)
-    response = problem(status, error.code, gettext(family.message), text, error.fields)
+    response = problem(error.status, error.code, gettext(error.family().message), text, error.fields)
     if isinstance(error, errors.TooManyError):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
-    if status == 401:  # noqa: PLR2004 - RFC 9110, §11.6.1: a 401 names the scheme
+    if error.status == 401:  # noqa: PLR2004 - RFC 9110, §11.6.1: a 401 names the scheme
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

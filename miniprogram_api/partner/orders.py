@@ -17,7 +17,6 @@ from miniprogram_api.auth import body_hash
 from miniprogram_api.context import actor, caller, core, now
 from miniprogram_api.idempotent import KeyRequiredError, json_response, run_command
 from miniprogram_api.partner_auth import partner_required
-from miniprogram_api.problems import status_of
 from miniprogram_api.schemas import AwareInstant, Fen, Input, Output
 from server.catalogue import service as catalogue
 from server.flows import intake as flow
@@ -300,7 +299,7 @@ def _refused(place: int, refusal: DomainError) -> ItemOut:
     text = gettext(refusal.message, **refusal.params) if refusal.params else gettext(refusal.message)
     if refusal.fields:
         text += " " + "; ".join(f"{field}: {why}" for field, why in refusal.fields.items())
-    return ItemOut(place=place, status=status_of(refusal), code=refusal.code, detail=text)
+    return ItemOut(place=place, status=refusal.status, code=refusal.code, detail=text)
 
 
 @bp.post("/orders/<channel>/<external_no>/events")

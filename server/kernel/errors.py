@@ -1,7 +1,7 @@
 """Refusals: every reason a command is not done, with a stable code and a sentence for people.
 
-A domain raises a subclass of one of the families below. The edges turn a family into an HTTP status, and
-the ``message`` (an English gettext msgid) into the reader's language.
+A domain raises a subclass of one of the families below. A family has an HTTP status, the same for programs and for the console; the edges
+put the ``message`` (an English gettext msgid) into the reader's language.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ class DomainError(Exception):
     """A command that the domain refuses; nothing has been changed.
 
     Class attributes:
+        status: the HTTP status that both edges answer with; set by the families below and nowhere else.
         code: stable, machine-readable, ``snake_case``.
         message: English sentence, a gettext msgid with ``%(name)s`` places for the parameters.
 
@@ -21,6 +22,7 @@ class DomainError(Exception):
         fields: which fields of the request are wrong, ``{field: message}``.
     """
 
+    status: ClassVar[int] = 409
     code: ClassVar[str] = "refused"
     message: ClassVar[str] = "The request was refused."
 
@@ -29,6 +31,11 @@ class DomainError(Exception):
         self.params = params
         self.fields = fields or {}
 
+    @classmethod
+    def family(cls) -> type[DomainError]:
+        """Return the family this refusal belongs to: the class that set its status."""
+        return next(kind for kind in cls.__mro__ if "status" in kind.__dict__)
+
     def __str__(self) -> str:
         return f"{self.code}: {self.message % self.params if self.params else self.message}"
 
@@ -36,6 +43,7 @@ class DomainError(Exception):
 class MalformedError(DomainError):
     """The request cannot be read (400)."""
 
+    status = 400
     code = "malformed"
     message = "The request cannot be read."
 
@@ -43,6 +51,7 @@ class MalformedError(DomainError):
 class UnauthenticatedError(DomainError):
     """Nobody has shown who they are (401)."""
 
+    status = 401
     code = "unauthenticated"
     message = "Please log in."
 
@@ -50,6 +59,7 @@ class UnauthenticatedError(DomainError):
 class ForbiddenError(DomainError):
     """The actor may not do this (403)."""
 
+    status = 403
     code = "forbidden"
     message = "You may not do this."
 
@@ -57,6 +67,7 @@ class ForbiddenError(DomainError):
 class NotFoundError(DomainError):
     """There is no such thing, or it is somebody else's (404)."""
 
+    status = 404
     code = "not_found"
     message = "Not found."
 
@@ -64,6 +75,7 @@ class NotFoundError(DomainError):
 class ConflictError(DomainError):
     """The present state does not allow it (409)."""
 
+    status = 409
     code = "conflict"
     message = "The present state does not allow this."
 
@@ -71,6 +83,7 @@ class ConflictError(DomainError):
 class TooLargeError(DomainError):
     """The request is larger than allowed (413)."""
 
+    status = 413
     code = "too_large"
     message = "The request is too large."
 
@@ -78,6 +91,7 @@ class TooLargeError(DomainError):
 class UnsupportedTypeError(DomainError):
     """The request comes in a form that is not taken (415)."""
 
+    status = 415
     code = "unsupported_media_type"
     message = "This kind of content is not accepted."
 
@@ -85,6 +99,7 @@ class UnsupportedTypeError(DomainError):
 class InvalidError(DomainError):
     """The request itself can never be done as it stands (422)."""
 
+    status = 422
     code = "invalid"
     message = "Some values are not valid."
 
@@ -96,6 +111,7 @@ class TooManyError(DomainError):
         retry_after_seconds: when to come again.
     """
 
+    status = 429
     code = "too_many_requests"
     message = "Too many requests. Please try again later."
 
@@ -107,5 +123,6 @@ class TooManyError(DomainError):
 class UnavailableError(DomainError):
     """Something the command needs does not answer now (503)."""
 
+    status = 503
     code = "unavailable"
     message = "The service is not available for the moment. Please try again later."
