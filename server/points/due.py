@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from server.kernel.actors import SystemActor
 from server.kernel.source import Source
 from server.kernel.text import N_
-from server.points import events, ledger
-from server.points.ledger import Account, Draft, Journal, Lot
+from server.points import books, events
+from server.points.books import Account, Lot
+from server.points.ledger import Draft, Journal
 from server.points.models import PointsLot
 
 if TYPE_CHECKING:
@@ -88,11 +89,11 @@ def unlock_source(session: Session, source: Source, *, now: datetime, available_
     Returns:
         False when the accrual is unknown, was taken back, or its points are available already.
     """
-    entry = ledger.entry_by_source(session, source)
+    entry = books.entry_by_source(session, source)
     if entry is None:
         return False
-    account = ledger.lock_account(session, entry.member_id, now)
-    lot = ledger.lot_of_entry(session, entry.id)
+    account = books.lock_account(session, entry.member_id, now)
+    lot = books.lot_of_entry(session, entry.id)
     if lot is None or lot.state != "pending":
         return False
     if available_at <= now:
@@ -110,10 +111,10 @@ def _for_each(session: Session, found: Sequence[tuple[object, object]], now: dat
     """Lock the accounts of lots that looked due, read the lots again, and post for those that still are."""
     if not found:
         return 0
-    accounts = ledger.lock_accounts(session, [member_id for _, member_id in found])  # type: ignore[misc]
+    accounts = books.lock_accounts(session, [member_id for _, member_id in found])  # type: ignore[misc]
     journal = Journal(session, SystemActor("points.unlock" if unlocking else "points.expire"), now)
     done = 0
-    for lot in ledger.lots_by_id(session, [lot_id for lot_id, _ in found]).values():  # type: ignore[misc]
+    for lot in books.lots_by_id(session, [lot_id for lot_id, _ in found]).values():  # type: ignore[misc]
         account = accounts.get(lot.member_id)
         if account is None:  # merged away meanwhile; the next run finds it under its new owner
             continue
@@ -130,7 +131,7 @@ def _for_each(session: Session, found: Sequence[tuple[object, object]], now: dat
 def _unlocking(account: Account, lot: Lot) -> Draft:
     points = lot.left
     source = Source("points", f"unlock:{lot.id.hex}")
-    content = ledger.fingerprint("unlock", lot.member_id, points, UNLOCK_REASON)
+    content = books.fingerprint("unlock", lot.member_id, points, UNLOCK_REASON)
     draft = Draft(account, "unlock", points, source, content, UNLOCK_REASON, details={"lot_id": str(lot.id)})
     repaid = min(account.debt_owed, points)
     draft.move("pending", "debt", repaid)
@@ -147,7 +148,7 @@ def _expiry(account: Account, lot: Lot) -> Draft:
     moment = 0 if lot.expires_at is None else int(lot.expires_at.timestamp() * 1_000_000)
     # A lot may expire more than once: what was set aside expires when it is freed, what was returned when it is reopened.
     source = Source("points", f"expire:{lot.id.hex}:{moment}:{lot.left}")
-    content = ledger.fingerprint("expire", lot.member_id, points, EXPIRE_REASON)
+    content = books.fingerprint("expire", lot.member_id, points, EXPIRE_REASON)
     details = {"lot_id": str(lot.id)}
     draft = Draft(account, "expire", -points, source, content, EXPIRE_REASON, details=details, topic=events.EXPIRED)
     draft.move("available", "expired", points)

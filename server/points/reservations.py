@@ -12,10 +12,11 @@ from server.kernel.actors import SystemActor
 from server.kernel.errors import InvalidError
 from server.kernel.source import Source
 from server.kernel.text import N_
-from server.points import events, ledger
+from server.points import books, events
+from server.points.books import EntryView
 from server.points.due import expire_overdue
 from server.points.errors import EntryNotFoundError, InsufficientPointsError, ReservationClosedError
-from server.points.ledger import Draft, EntryView, Journal
+from server.points.ledger import Draft, Journal
 from server.points.models import PointsReservation
 from server.points.rules import MAX_POINTS
 
@@ -52,13 +53,13 @@ def reserve(
     count = points.count
     if not 1 <= count <= MAX_POINTS:
         raise InvalidError(fields={"points": f"1–{MAX_POINTS}"})
-    content = ledger.fingerprint("reserve", member_id, count, reason)
-    account = ledger.lock_account(session, member_id, now)
-    replayed = ledger.find_replay(session, source, content)
+    content = books.fingerprint("reserve", member_id, count, reason)
+    account = books.lock_account(session, member_id, now)
+    replayed = books.find_replay(session, source, content)
     if replayed is not None:
         return replayed
     journal = Journal(session, actor, now)
-    lots = expire_overdue(journal, account, ledger.available_lots(session, account.member_id), now)
+    lots = expire_overdue(journal, account, books.available_lots(session, account.member_id), now)
     draft = Draft(account, "reserve", -count, source, content, reason)
     missing = count
     for lot in lots:
@@ -119,22 +120,22 @@ def _close(session: Session, reservation_id: UUID, state: str, *, reason: str, a
     found = _reservation(session, reservation_id)
     if found is None:
         raise EntryNotFoundError
-    account = ledger.lock_account(session, found.member_id, now)
+    account = books.lock_account(session, found.member_id, now)
     kind = "release" if state == "released" else "redeem"
     source = Source("points", f"{kind}:{reservation_id.hex}")
-    content = ledger.fingerprint(kind, None, found.points, reason, reservation_id)
-    replayed = ledger.find_replay(session, source, content)
+    content = books.fingerprint(kind, None, found.points, reason, reservation_id)
+    replayed = books.find_replay(session, source, content)
     if replayed is not None:
         return replayed
     reservation = _reservation(session, reservation_id)
     if reservation is None or reservation.state != "open":
         raise ReservationClosedError
-    set_aside = {lot_id: reserved for lot_id, _, reserved in ledger.allocations_of(session, reservation_id)}
+    set_aside = {lot_id: reserved for lot_id, _, reserved in books.allocations_of(session, reservation_id)}
     released = state == "released"
     points = reservation.points if released else -reservation.points
     topic = None if released else events.REDEEMED
     draft = Draft(account, kind, points, source, content, reason, topic=topic, details={"reservation": str(reservation_id)})
-    for lot in ledger.lots_by_id(session, list(set_aside)).values():
+    for lot in books.lots_by_id(session, list(set_aside)).values():
         part = set_aside[lot.id]
         draft.put(lot, 0 if released else -part, -part)
     draft.move("reserved", "available" if released else "redeemed", reservation.points)

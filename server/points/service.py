@@ -1,44 +1,37 @@
 """The verbs that move points. Each locks the member's account, looks for a replay, applies the rule, then writes.
 
 Callers own the transaction; nothing here commits. Amounts are whole ``Points``. The rule of each fact is the table
-«Ledger» of ``docs/points.md``. Reservations live in ``reservations``, what falls due in ``due``, rules in ``rulebook``;
-all of them are offered here.
+«Ledger» of ``docs/points.md``. Accruals, check-ins, reservations, what falls due, merges and the rulebook live in
+modules of their own; all of them are offered here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from server.audit import service as audit
-from server.kernel.actors import SystemActor
 from server.kernel.amounts import Points
-from server.kernel.clock import business_date
-from server.kernel.db import zone_of
 from server.kernel.errors import InvalidError
-from server.kernel.ids import uuid7
 from server.kernel.source import Source
-from server.kernel.text import N_
-from server.points import events, ledger, queries
+from server.points import books, events, queries
+from server.points.accruals import accrue, positive
+from server.points.books import EntryView
+from server.points.checkins import CheckIn, check_in
 from server.points.due import expire_due, expire_overdue, spend, unlock_due, unlock_source
 from server.points.errors import (
-    AlreadyCheckedInError,
-    CheckInClosedError,
     EntryNotFoundError,
     InsufficientPointsError,
     NothingToReverseError,
     NotReversibleError,
     ReasonRequiredError,
 )
-from server.points.ledger import Draft, EntryView, Journal
-from server.points.models import PointsAccount, PointsCheckIn, PointsLot, PointsReservation
+from server.points.ledger import Draft, Journal
+from server.points.merging import merge_members
 from server.points.reservations import redeem_reservation, release, release_due, reserve
 from server.points.rulebook import change_settings, ensure_default_rules, save_rule
-from server.points.rules import MAX_POINTS, CheckInRule, DebtPolicy, RuleRef, streak_after
+from server.points.rules import MAX_POINTS, DebtPolicy, RuleRef
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,76 +64,13 @@ __all__ = [
     "unlock_source",
 ]
 
-CHECK_IN_REASON = N_("Daily check-in")
-MERGE_REASON = N_("Memberships merged")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckIn:
-    """A check-in that was made: points earned and days in a row, today included."""
-
-    points: int
-    streak_days: int
-
 
 def open_account(session: Session, member_id: UUID, *, now: datetime) -> None:
     """Open a member's account unless it is open, and lock it until the transaction ends.
 
     Callers that read something under a cap (``queries.earned_on``) before they accrue call this first.
     """
-    ledger.lock_account(session, member_id, now)
-
-
-def accrue(
-    session: Session,
-    member_id: UUID,
-    points: Points,
-    *,
-    source: Source,
-    reason: str,
-    actor: Actor,
-    now: datetime,
-    available_at: datetime | None = None,
-    expires_at: datetime | None = None,
-    rule: RuleRef | None = None,
-    details: dict[str, Any] | None = None,
-) -> EntryView:
-    """Give a member points.
-
-    Earned points repay debt first, at once or when they unlock.
-
-    Arguments:
-        points: one or more.
-        source: the business fact; the same source again returns the same entry.
-        reason: English msgid or the staff's own words, shown to the member.
-        available_at: pending until then; at once when None or past.
-        expires_at: first instant at which they are gone; by the rule's policy when None, never without a rule.
-        rule: the rule version that gave them.
-        details: the trace of why, kept as it is.
-
-    Raises:
-        InvalidError: points below one.
-        SourceConflictError: the source made an entry of other content.
-    """
-    count = _positive(points)
-    content = ledger.fingerprint("accrue", member_id, count, reason, available_at)
-    account = ledger.lock_account(session, member_id, now)
-    replayed = ledger.find_replay(session, source, content)
-    if replayed is not None:
-        return replayed
-    if expires_at is None and rule is not None:
-        expires_at = rule.expiry.expires_at(now, zone_of(session))
-    rule_id = rule.id if rule else None
-    draft = Draft(account, "accrue", count, source, content, reason, rule_id=rule_id, details=details, topic=events.ACCRUED)
-    if available_at is not None and available_at > now:
-        draft.move("issuer", "pending", count)
-        draft.open_lot(count, state="pending", unlock_at=available_at, expires_at=expires_at, now=now)
-    else:
-        repaid = min(account.debt_owed, count)
-        draft.move("issuer", "debt", repaid)
-        draft.move("issuer", "available", count - repaid)
-        draft.open_lot(count - repaid, state="available", unlock_at=None, expires_at=expires_at, now=now)
-    return _write(session, draft, actor, now)
+    books.lock_account(session, member_id, now)
 
 
 def redeem(session: Session, member_id: UUID, points: Points, *, source: Source, reason: str, actor: Actor, now: datetime) -> EntryView:
@@ -151,16 +81,16 @@ def redeem(session: Session, member_id: UUID, points: Points, *, source: Source,
         InsufficientPointsError: fewer are available (points whose time is over do not count).
         SourceConflictError: the source made an entry of other content.
     """
-    count = _positive(points)
-    content = ledger.fingerprint("redeem", member_id, count, reason)
-    account = ledger.lock_account(session, member_id, now)
-    replayed = ledger.find_replay(session, source, content)
+    count = positive(points)
+    content = books.fingerprint("redeem", member_id, count, reason)
+    account = books.lock_account(session, member_id, now)
+    replayed = books.find_replay(session, source, content)
     if replayed is not None:
         return replayed
     if account.available < count:
         raise InsufficientPointsError(available=account.available)
     journal = Journal(session, actor, now)
-    lots = expire_overdue(journal, account, ledger.available_lots(session, account.member_id), now)
+    lots = expire_overdue(journal, account, books.available_lots(session, account.member_id), now)
     draft = Draft(account, "redeem", -count, source, content, reason, topic=events.REDEEMED)
     if spend(draft, lots, count):
         raise InsufficientPointsError(available=account.available)
@@ -197,16 +127,16 @@ def return_redemption(
     original = _entry(session, entry)
     if original.kind != "redeem":
         raise NotReversibleError
-    count = None if points is None else _positive(points)
-    content = ledger.fingerprint("return", None, count, reason, original.id)
-    account = ledger.lock_account(session, original.member_id, now)
-    replayed = ledger.find_replay(session, source, content)
+    count = None if points is None else positive(points)
+    content = books.fingerprint("return", None, count, reason, original.id)
+    account = books.lock_account(session, original.member_id, now)
+    replayed = books.find_replay(session, source, content)
     if replayed is not None:
         return replayed
     count = _of_remaining(session, original, count)
-    spent = {lot_id: -amount for lot_id, amount, _ in ledger.allocations_of(session, original.id)}
-    returned = ledger.returned_by_lot(session, original.id)
-    lots = list(ledger.lots_by_id(session, list(spent)).values())
+    spent = {lot_id: -amount for lot_id, amount, _ in books.allocations_of(session, original.id)}
+    returned = books.returned_by_lot(session, original.id)
+    lots = list(books.lots_by_id(session, list(spent)).values())
     journal = Journal(session, actor, now)
     expire_overdue(journal, account, [lot for lot in lots if lot.state == "available"], now)
     reopen_until = now + timedelta(days=queries.settings(session).reopen_days)
@@ -258,17 +188,17 @@ def reverse(
         return return_redemption(session, entry_id, points, source=source, reason=reason, actor=actor, now=now)
     if original.kind not in {"accrue", "adjust"} or original.points < 0:
         raise NotReversibleError
-    count = None if points is None else _positive(points)
-    content = ledger.fingerprint("reverse", None, count, reason, original.id)
-    account = ledger.lock_account(session, original.member_id, now)
-    replayed = ledger.find_replay(session, source, content)
+    count = None if points is None else positive(points)
+    content = books.fingerprint("reverse", None, count, reason, original.id)
+    account = books.lock_account(session, original.member_id, now)
+    replayed = books.find_replay(session, source, content)
     if replayed is not None:
         return replayed
     count = _of_remaining(session, original, count)
     policy = policy or queries.settings(session).debt_policy
-    own = ledger.lot_of_entry(session, original.id)
+    own = books.lot_of_entry(session, original.id)
     journal = Journal(session, actor, now)
-    others = [lot for lot in ledger.available_lots(session, account.member_id) if own is None or lot.id != own.id]
+    others = [lot for lot in books.available_lots(session, account.member_id) if own is None or lot.id != own.id]
     others = expire_overdue(journal, account, others, now)
     draft = Draft(account, "reverse", -count, source, content, reason, reverses_id=original.id, topic=events.REVERSED)
     missing = count
@@ -309,9 +239,9 @@ def adjust(session: Session, member_id: UUID, points: Points, *, source: Source,
     count = points.count
     if not 0 < abs(count) <= MAX_POINTS:
         raise InvalidError(fields={"points": f"±1–{MAX_POINTS}"})
-    content = ledger.fingerprint("adjust", member_id, count, reason)
-    account = ledger.lock_account(session, member_id, now)
-    replayed = ledger.find_replay(session, source, content)
+    content = books.fingerprint("adjust", member_id, count, reason)
+    account = books.lock_account(session, member_id, now)
+    replayed = books.find_replay(session, source, content)
     if replayed is not None:
         return replayed
     journal = Journal(session, actor, now)
@@ -321,7 +251,7 @@ def adjust(session: Session, member_id: UUID, points: Points, *, source: Source,
         draft.move("issuer", "available", count)
         draft.open_lot(count, state="available", unlock_at=None, expires_at=None, now=now)
     else:
-        lots = expire_overdue(journal, account, ledger.available_lots(session, account.member_id), now)
+        lots = expire_overdue(journal, account, books.available_lots(session, account.member_id), now)
         before = account.available
         if spend(draft, lots, -count):
             raise InsufficientPointsError(available=account.available)
@@ -342,107 +272,8 @@ def adjust(session: Session, member_id: UUID, points: Points, *, source: Source,
     return view
 
 
-def check_in(session: Session, member_id: UUID, *, actor: Actor, now: datetime) -> CheckIn:
-    """Check a member in for the business day.
-
-    Raises:
-        CheckInClosedError: no check-in rule is active.
-        AlreadyCheckedInError: the member has checked in today.
-    """
-    rule = next((rule for rule in queries.active_rules(session, now) if isinstance(rule, CheckInRule)), None)
-    if rule is None:
-        raise CheckInClosedError
-    account = ledger.lock_account(session, member_id, now)
-    today = business_date(now, zone_of(session))
-    last = session.execute(
-        sa.select(PointsCheckIn.day, PointsCheckIn.streak_days)
-        .where(PointsCheckIn.member_id == account.member_id)
-        .order_by(PointsCheckIn.day.desc())
-        .limit(1)
-    ).one_or_none()
-    if last is not None and last.day >= today:
-        raise AlreadyCheckedInError
-    streak_days = streak_after(last.day, last.streak_days, today) if last else 1
-    points = rule.points_on(streak_days)
-    entry = None
-    if points:
-        entry = accrue(
-            session,
-            account.member_id,
-            Points(points),
-            source=Source("points", f"check-in:{account.member_id.hex}:{today}"),
-            reason=CHECK_IN_REASON,
-            actor=actor,
-            now=now,
-            rule=rule.ref,
-            details={"why": [{"rule": rule.ref.code, "version": rule.ref.version, "streak_days": streak_days, "points": points}]},
-        )
-    session.execute(
-        sa.insert(PointsCheckIn).values(
-            id=uuid7(), member_id=account.member_id, day=today, streak_days=streak_days, entry_id=entry.id if entry else None
-        )
-    )
-    return CheckIn(points, streak_days)
-
-
-def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> dict[str, int]:
-    """Move every account of one member to the same account of another; lots keep their dates.
-
-    The caller (``flows.merge``) has locked both members, so no two merges of one member meet here. Later commands that
-    still name the first member work on the second. Merging twice changes nothing.
-
-    Returns:
-        The balances that moved, for the merge's journal; debt is negative.
-    """
-    for member_id in sorted((from_id, into_id)):
-        ledger.ensure_account(session, member_id, now)
-    homes = queries.homes(session, (from_id, into_id))
-    survivor_id = homes[into_id]
-    if homes[from_id] != from_id or survivor_id == from_id:
-        return {}
-    accounts = ledger.lock_accounts(session, (from_id, survivor_id))
-    leaving, staying = accounts[from_id], accounts[survivor_id]
-    balances = {name: getattr(leaving, name) for name in ("pending", "available", "reserved")}
-    balances["debt"] = -leaving.debt_owed
-    source = Source("points", f"merge:{from_id.hex}")
-    content = ledger.fingerprint("merge", from_id, None, MERGE_REASON, survivor_id)
-    draft = Draft(staying, "merge", leaving.available, source, content, MERGE_REASON, details={"from": str(from_id)})
-    for name, balance in balances.items():
-        if balance:
-            draft.post(name, -balance, leaving)
-            draft.post(name, balance, staying)
-    if draft.postings:
-        journal = Journal(session, SystemActor("merge"), now)
-        journal.add(draft, leaving)
-        journal.write()
-    for model in (PointsLot, PointsReservation):
-        session.execute(
-            sa.update(model).where(model.member_id == from_id).values(member_id=survivor_id).execution_options(synchronize_session=False)
-        )
-    known_days = set(session.scalars(sa.select(PointsCheckIn.day).where(PointsCheckIn.member_id == survivor_id)))
-    session.execute(
-        sa.update(PointsCheckIn)
-        .where(PointsCheckIn.member_id == from_id, PointsCheckIn.day.not_in(known_days))
-        .values(member_id=survivor_id)
-        .execution_options(synchronize_session=False)
-    )
-    session.execute(
-        sa.update(PointsAccount)
-        .where(sa.or_(PointsAccount.member_id == from_id, PointsAccount.merged_into == from_id))
-        .values(merged_into=survivor_id)
-        .execution_options(synchronize_session=False)
-    )
-    return balances
-
-
-def _positive(points: Points) -> int:
-    if not 1 <= points.count <= MAX_POINTS:
-        raise InvalidError(fields={"points": f"1–{MAX_POINTS}"})
-    return points.count
-
-
 def _entry(session: Session, entry: UUID | Source) -> EntryView:
-    found = ledger.entry_by_id(session, entry) if isinstance(entry, UUID) else ledger.entry_by_source(session, entry)
+    found = books.entry_by_id(session, entry) if isinstance(entry, UUID) else books.entry_by_source(session, entry)
     if found is None:
         raise EntryNotFoundError
     return found
@@ -450,15 +281,8 @@ def _entry(session: Session, entry: UUID | Source) -> EntryView:
 
 def _of_remaining(session: Session, original: EntryView, wanted: int | None) -> int:
     """Return how many points of an entry to take back: those wanted, or all that remain."""
-    remaining = abs(original.points) - ledger.taken_back(session, original.id)
+    remaining = abs(original.points) - books.taken_back(session, original.id)
     count = remaining if wanted is None else wanted
     if not 1 <= count <= remaining:
         raise NothingToReverseError(remaining=remaining)
     return count
-
-
-def _write(session: Session, draft: Draft, actor: Actor, now: datetime) -> EntryView:
-    journal = Journal(session, actor, now)
-    view = journal.add(draft)
-    journal.write()
-    return view
