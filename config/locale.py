@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from babel import Locale
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 LOCALE_DIR = Path(__file__).parent / "locale"
 CHINESE = "zh_CN"
 ENGLISH = "en"
-_COMPILED = LOCALE_DIR / CHINESE / "LC_MESSAGES" / "messages.mo"
+# Babel resolves zh_CN to zh_Hans_CN and looks for the compiled catalogue under that name only.
+_COMPILED = LOCALE_DIR / str(Locale.parse(CHINESE)) / "LC_MESSAGES" / "messages.mo"
 
 
 def parts() -> Iterator[Path]:
