@@ -8,6 +8,7 @@ process is counted too, while the time a queue or Redis was down costs no attemp
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from tasks.process import current_core
 from tasks.subscriptions import Subscription, by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -54,7 +55,17 @@ def run(core: Core, ids: list[UUID], subscriptions: Mapping[str, Subscription]) 
         How many were done by this call.
     """
     begun = core.db.run(lambda session: _begin(session, ids, subscriptions, core.clock.now()))
-    return sum(_run_one(core, delivery_id, begun[delivery_id]) for delivery_id in ids if delivery_id in begun)
+    in_bulk: dict[Subscription, list[UUID]] = {}
+    done = 0
+    for delivery_id in ids:
+        subscription = begun.get(delivery_id)
+        if subscription is None:
+            continue
+        if subscription.bulk:
+            in_bulk.setdefault(subscription, []).append(delivery_id)
+        else:
+            done += _guarded(core, [delivery_id], partial(_run_one, core, delivery_id, subscription))
+    return done + sum(_guarded(core, own, partial(_run_bulk, core, own, subscription)) for subscription, own in in_bulk.items())
 
 
 def pause_after(attempts: int) -> timedelta:
@@ -75,21 +86,34 @@ def _begin(session: Session, ids: list[UUID], subscriptions: Mapping[str, Subscr
     return begun
 
 
-def _run_one(core: Core, delivery_id: UUID, subscription: Subscription) -> bool:
+def _guarded(core: Core, ids: list[UUID], work: Callable[[], int]) -> int:
     try:
-        if subscription.alone:
-            return _run_alone(core, delivery_id, subscription)
-        return core.db.run(lambda session: _deliver(session, core, delivery_id, subscription))
+        return work()
     except BaseTimeoutException:
         # RQ's alarm: the whole job is out of time. Swallowed here it would go on until the worker is killed.
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is this delivery's failure, not the batch's
-        _log.warning(
-            "delivery.failed", delivery_id=str(delivery_id), error=type(error).__name__, exc_info=not isinstance(error, DomainError)
-        )
+    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its deliveries' failure, not the batch's
         text = describe(error)
-        core.db.run(lambda session: _fail(session, delivery_id, text, core.clock.now()))
-        return False
+        _log.warning("delivery.failed", delivery_ids=[str(one) for one in ids], error=text, exc_info=not isinstance(error, DomainError))
+        for delivery_id in ids:
+            core.db.run(partial(_fail, delivery_id=delivery_id, error=text, now=core.clock.now()))
+        return 0
+
+
+def _run_one(core: Core, delivery_id: UUID, subscription: Subscription) -> int:
+    if not subscription.alone:
+        return core.db.run(lambda session: _deliver(session, core, delivery_id, subscription))
+    with core.db.reading() as session:
+        (event,) = _events(session, [delivery_id])
+    subscription.load()(core, event)
+    return core.db.run(lambda session: _mark_done(session, [delivery_id], core.clock.now()))
+
+
+def _run_bulk(core: Core, ids: list[UUID], subscription: Subscription) -> int:
+    with core.db.reading() as session:
+        events = _events(session, ids)
+    subscription.load()(core, events)
+    return core.db.run(lambda session: _mark_done(session, ids, core.clock.now()))
 
 
 def describe(error: Exception) -> str:
@@ -97,32 +121,26 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error.code}" if isinstance(error, DomainError) else type(error).__name__
 
 
-def _run_alone(core: Core, delivery_id: UUID, subscription: Subscription) -> bool:
-    with core.db.reading() as session:
-        event = _event(session, delivery_id)
-    subscription.load()(core, event)
-    return core.db.run(lambda session: _mark_done(session, delivery_id, core.clock.now()))
-
-
-def _deliver(session: Session, core: Core, delivery_id: UUID, subscription: Subscription) -> bool:
+def _deliver(session: Session, core: Core, delivery_id: UUID, subscription: Subscription) -> int:
     statement = sa.select(OutboxDelivery.id).where(OutboxDelivery.id == delivery_id, OutboxDelivery.state.in_(_OPEN))
     if session.scalar(lock_skipping(statement)) is None:
-        return False
-    subscription.load()(session, _event(session, delivery_id), core)
-    return _mark_done(session, delivery_id, core.clock.now())
+        return 0
+    subscription.load()(session, _events(session, [delivery_id])[0], core)
+    return _mark_done(session, [delivery_id], core.clock.now())
 
 
-def _event(session: Session, delivery_id: UUID) -> Event:
-    row = session.execute(
-        sa.select(OutboxEvent).join(OutboxDelivery, OutboxDelivery.event_id == OutboxEvent.id).where(OutboxDelivery.id == delivery_id)
-    ).scalar_one()
-    return Event(row.id, row.key, row.topic, row.aggregate_type, row.aggregate_id, row.version, row.payload, row.occurred_at)
+def _events(session: Session, ids: list[UUID]) -> list[Event]:
+    statement = sa.select(OutboxEvent).join(OutboxDelivery, OutboxDelivery.event_id == OutboxEvent.id).where(OutboxDelivery.id.in_(ids))
+    return [
+        Event(row.id, row.key, row.topic, row.aggregate_type, row.aggregate_id, row.version, row.payload, row.occurred_at)
+        for row in session.scalars(statement.order_by(OutboxEvent.occurred_at, OutboxEvent.id))
+    ]
 
 
-def _mark_done(session: Session, delivery_id: UUID, now: datetime) -> bool:
+def _mark_done(session: Session, ids: list[UUID], now: datetime) -> int:
     values = {"state": "done", "done_at": now, "lease_until": None, "error": None}
-    statement = sa.update(OutboxDelivery).where(OutboxDelivery.id == delivery_id, OutboxDelivery.state.in_(_OPEN)).values(**values)
-    return bool(update_where(session, statement))
+    statement = sa.update(OutboxDelivery).where(OutboxDelivery.id.in_(ids), OutboxDelivery.state.in_(_OPEN)).values(**values)
+    return update_where(session, statement)
 
 
 def _fail(session: Session, delivery_id: UUID, error: str, now: datetime) -> None:

@@ -103,6 +103,8 @@ JOBS: tuple[Job, ...] = (
     Job("coupons.remind_expiring", Daily(time(10, 0)), "tasks.jobs.coupons:remind_expiring"),
     Job("orders.complete_due", Every(600), "tasks.jobs.orders:complete_due"),
     Job("feedback.close_silent", HOUR, "tasks.jobs.feedback:close_silent"),
+    Job("notifications.deliver_due", MINUTE, "tasks.jobs.sending:send_due"),
+    Job("notifications.sweep", MINUTE, "tasks.jobs.notifications:sweep"),
     Job("audit.seal", MINUTE, "tasks.jobs.audit:seal"),
     Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),
     Job("outbox.forget", HOUR, "tasks.jobs.outbox:forget_done"),

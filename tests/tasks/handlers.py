@@ -49,3 +49,10 @@ def count_alone(core, event):
 def count_period(core, period):
     core.db.run(lambda session: session.execute(EFFECTS.insert().values(event_key=period.isoformat())))
     return 1
+
+
+def count_many(core, events):
+    if any(event.payload.get("breaks") for event in events):
+        raise RuntimeError
+    for event in events:
+        count_alone(core, event)

@@ -166,3 +166,24 @@ def test_the_job_that_rq_calls_takes_ids_as_text(core, monkeypatch):
     monkeypatch.setattr(process, "_cores", [])
     process.install(core)
     module.run_batch([str(uuid4())])
+
+
+BULK = {"tests.happened": (Subscription("tests.bulk", "tests.tasks.handlers:count_many", bulk=True),)}
+
+
+def test_a_bulk_handler_gets_all_events_of_the_job_at_once(core, redis, tell, deliveries, effects):
+    keys = [tell() for _ in range(5)]
+    Relay(core, redis, BULK).turn()
+    found = [row.id for row in deliveries()]
+    assert module.run(core, found, by_name(BULK)) == 5
+    assert module.run(core, found, by_name(BULK)) == 0
+    assert sorted(effects()) == sorted(keys)
+
+
+def test_when_a_bulk_handler_breaks_all_of_its_deliveries_go_back(core, redis, tell, deliveries, effects):
+    tell()
+    tell(breaks=True)
+    Relay(core, redis, BULK).turn()
+    assert module.run(core, [row.id for row in deliveries()], by_name(BULK)) == 0
+    assert {(row.state, row.error) for row in deliveries()} == {("pending", "RuntimeError")}
+    assert effects() == []
