@@ -109,6 +109,36 @@ def upsert_store(session: Session, draft: PlaceDraft, *, actor: Actor, now: date
     return _upsert_place(session, Store, "store", draft, actor=actor, now=now)
 
 
+def add_stores(session: Session, drafts: Sequence[PlaceDraft], *, actor: Actor, now: datetime) -> int:
+    """Write the stores whose codes are new and leave the others as they are; one audit entry for the batch.
+
+    Returns:
+        How many were new.
+
+    Raises:
+        CatalogueInvalidError: for values that cannot be.
+    """
+    unique = {draft.code: checked_place(draft) for draft in drafts}
+    known = set(session.scalars(sa.select(Store.code)))
+    rows = [
+        {
+            "id": uuid7(),
+            "code": draft.code,
+            "name": draft.name,
+            "region": draft.region,
+            "active": draft.active,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for draft in unique.values()
+        if draft.code not in known
+    ]
+    added = insert_all_absent(session, Store, rows)
+    if added:
+        audit.record(session, actor=actor, action="store.import", subject_type="store", subject_id="batch", after={"added": added}, now=now)
+    return added
+
+
 def upsert_warehouse(session: Session, draft: PlaceDraft, *, actor: Actor, now: datetime) -> UUID:
     """Write a warehouse under its code.
 

@@ -364,6 +364,31 @@ def insert_all_absent(session: Session, model: type[Base], rows: Sequence[Mappin
     return int(session.scalar(sa.select(sa.func.count()).select_from(table).where(key.in_(ours))) or 0)
 
 
+def insert_rows(session: Session, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert many rows by the engine's fastest way: ``COPY`` on PostgreSQL, many rows in one statement elsewhere.
+
+    Arguments:
+        session: of an open transaction.
+        model: whose table.
+        rows: column name → value; every row has the same columns, and defaults are not filled in.
+    """
+    if not rows:
+        return
+    table: Any = sa.inspect(model).local_table
+    if session.get_bind().dialect.name != "postgresql":
+        session.execute(sa.insert(table), list(rows))
+        return
+    connection = session.connection()
+    names = list(rows[0])
+    # What SQLAlchemy would do to each value of an INSERT, COPY has to be given done.
+    converters = [table.c[name].type.dialect_impl(connection.dialect).bind_processor(connection.dialect) for name in names]
+    columns = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row([row[name] if convert is None else convert(row[name]) for name, convert in zip(names, converters, strict=True)])
+
+
 def update_where(session: Session, statement: sa.Update) -> int:
     """Run a conditional UPDATE and return how many rows met the condition.
 

@@ -95,6 +95,14 @@ def write_event(session: Session, order: Order, event: OrderEvent, *, actor: Act
         OrderInvalidError: a refund of a line the order does not have.
     """
     print_ = _fingerprint(event)
+    # The order's row is held, so nobody else can be writing the same event.
+    known = session.scalar(
+        sa.select(OrderEventRow.fingerprint).where(OrderEventRow.order_id == order.id, OrderEventRow.event_id == event.event_id)
+    )
+    if known is not None:
+        if known != print_:
+            raise EventConflictError
+        return False
     values = {
         "id": uuid7(),
         "order_id": order.id,
@@ -107,13 +115,7 @@ def write_event(session: Session, order: Order, event: OrderEvent, *, actor: Act
         "actor_kind": actor.kind,
         "actor_ref": actor.ref[:64],
     }
-    if not insert_if_absent(session, OrderEventRow, values):
-        known = session.scalar(
-            sa.select(OrderEventRow.fingerprint).where(OrderEventRow.order_id == order.id, OrderEventRow.event_id == event.event_id)
-        )
-        if known != print_:
-            raise EventConflictError
-        return False
+    session.execute(sa.insert(OrderEventRow), [values])
     if event.kind in {"shipped", "delivered"} and event.tracking_no:
         _write_parcel(session, order, event, now)
     if event.kind == "refunded":
