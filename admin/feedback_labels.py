@@ -8,7 +8,7 @@ from admin.formats import Tag, translated
 from server.kernel.text import N_
 
 STATES: dict[object, Tag] = {
-    "open": Tag(N_("New"), "blue"),
+    "open": Tag(N_("Waiting to be taken"), "blue"),
     "assigned": Tag(N_("Assigned"), "cyan"),
     "working": Tag(N_("In progress"), "purple"),
     "answered": Tag(N_("Answered"), "green"),
@@ -17,7 +17,7 @@ STATES: dict[object, Tag] = {
 }
 CATEGORIES: dict[object, Tag] = {
     "product": Tag(N_("Product"), "blue"),
-    "service": Tag(N_("Service"), "purple"),
+    "service": Tag(N_("Service quality"), "purple"),
     "logistics": Tag(N_("Logistics"), "cyan"),
     "payment": Tag(N_("Payment"), "gold"),
     "suggestion": Tag(N_("Suggestion"), "green"),
@@ -26,9 +26,9 @@ CATEGORIES: dict[object, Tag] = {
 }
 PRIORITIES: dict[object, Tag] = {
     "urgent": Tag(N_("Urgent"), "red"),
-    "high": Tag(N_("High"), "orange"),
-    "normal": Tag(N_("Normal"), "blue"),
-    "low": Tag(N_("Low"), "grey"),
+    "high": Tag(N_("High priority"), "orange"),
+    "normal": Tag(N_("Ordinary"), "blue"),
+    "low": Tag(N_("Low priority"), "grey"),
 }
 CHANNELS: dict[object, Tag] = {
     "phone": Tag(N_("Phone call"), "blue"),

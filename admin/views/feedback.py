@@ -304,7 +304,7 @@ class ServiceDeskView(ConsoleView):
                 Column(N_("Last change"), "ticket.updated_at", "ago"),
             ],
             rows=rows,
-            actions=lambda row: [RowAction(N_("Open"), self.url_to("detail", ticket_no=row.ticket.ticket_no))],
+            actions=lambda row: [RowAction(N_("Handle"), self.url_to("detail", ticket_no=row.ticket.ticket_no))],
             empty=N_("No tickets here"),
             empty_hint=N_("What members send comes in here by itself."),
         )
