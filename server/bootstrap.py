@@ -5,9 +5,12 @@ Edges get their database, clock, gateways and settings from one ``Core``; nothin
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import server
 from config.settings import parse_key, parse_key_ring
 from server.files.storage import LocalStorage, Storage
 from server.kernel.clock import Clock, SystemClock
@@ -32,6 +35,13 @@ class Core:
     def close(self) -> None:
         """Give the connections back."""
         self.db.engine.dispose()
+
+
+def load_models() -> None:
+    """Import every module that declares tables, so that foreign keys named by string find what they point to."""
+    for module in pkgutil.walk_packages(server.__path__, "server."):
+        if module.name.rpartition(".")[2] == "models" or module.name.startswith("server.kernel."):
+            importlib.import_module(module.name)
 
 
 def build_vault(settings: Settings) -> Vault:
@@ -59,6 +69,7 @@ def build_core(settings: Settings, *, clock: Clock | None = None, wechat: WeChat
         wechat: stands in for WeChat in tests.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    load_models()
     engine = make_engine(settings.resolved_database_url, pool_size=settings.pool_size)
     database = Database(engine, build_vault(settings), settings.zone)
     return Core(

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,9 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-import server
 from config.settings import Settings, load_settings
-from server.bootstrap import Core, build_core
+from server.bootstrap import Core, build_core, load_models
 from server.kernel.clock import MovableClock
 from server.kernel.db import Base, make_engine
 from tests.fakes.wechat import FakeWeChat
@@ -48,17 +45,9 @@ def pytest_report_header() -> str:
     return f"engines: {', '.join(_engines())}; queue: {redis}"
 
 
-def load_all_models() -> None:
-    """Import every module named ``models`` (and the kernel), so that the metadata is whole."""
-    for module in pkgutil.walk_packages(server.__path__, "server."):
-        if module.name.endswith(".models") or module.name.startswith("server.kernel."):
-            importlib.import_module(module.name)
-
-
 @pytest.fixture(scope="session", params=_engines())
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the URL of a database of our own with every table in it."""
-    load_all_models()
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('db') / 'test.db'}"
         _create_tables(url)
@@ -82,6 +71,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 def _create_tables(url: str) -> None:
+    load_models()
     engine = make_engine(url)
     Base.metadata.create_all(engine)
     engine.dispose()

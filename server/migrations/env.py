@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from alembic import context
 
+from server.bootstrap import load_models
 from server.kernel.db import Base
-from server.migrations.runner import load_models, render_item
+from server.migrations.runner import render_item
 
 load_models()
 options = context.config.attributes

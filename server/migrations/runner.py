@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import fcntl
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import server
 from server.kernel.append_only import trigger_statements
 from server.kernel.db import JsonDocument, UtcDateTime, UuidType
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from alembic.autogenerate.api import AutogenContext
     from alembic.operations import Operations
     from sqlalchemy.engine import Engine
 
 _HERE = Path(__file__).parent
-_LOCK_SECONDS = 10
-
-
-def load_models() -> None:
-    """Import every module that declares tables, so that the metadata is whole."""
-    for module in pkgutil.walk_packages(server.__path__, "server."):
-        if module.name.rpartition(".")[2] == "models" or module.name.startswith("server.kernel."):
-            importlib.import_module(module.name)
+_WAIT_SECONDS = 600
+_one_at_a_time = threading.Lock()
 
 
 def configuration(**attributes: Any) -> Config:
@@ -43,19 +38,14 @@ def configuration(**attributes: Any) -> Config:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring a database to the newest migration; safe to run from several processes at once.
+    """Bring a database to the newest migration; safe to run from several threads, processes and hosts at once.
 
-    A PostgreSQL advisory lock, a MariaDB named lock or SQLite's write lock lets one run and the others wait. Waiting for a table's lock is
-    bounded, so that a migration never holds up the members' requests behind it.
+    One runs, the others wait: for PostgreSQL's advisory lock, MariaDB's named lock or a locked file beside the SQLite database.
     """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as guard:
-        _take_lock(guard)
-        try:
-            with engine.connect() as connection:
-                command.upgrade(configuration(connection=connection), "head")
-                connection.commit()
-        finally:
-            _release_lock(guard)
+    # Alembic keeps the migration that runs in a module of its own, so a process runs one at a time.
+    with _one_at_a_time, _only_one_host(engine), engine.connect() as connection:
+        command.upgrade(configuration(connection=connection), "head")
+        connection.commit()
 
 
 def current(engine: Engine) -> str | None:
@@ -69,22 +59,29 @@ def heads() -> list[str]:
     return list(ScriptDirectory.from_config(configuration()).get_heads())
 
 
-def _take_lock(guard: sa.Connection) -> None:
-    dialect = guard.dialect.name
-    if dialect == "postgresql":
-        guard.exec_driver_sql("SET lock_timeout = 0")
-        guard.exec_driver_sql("SELECT pg_advisory_lock(4851001)")
-    elif dialect in {"mysql", "mariadb"}:
-        guard.exec_driver_sql("SELECT GET_LOCK('huiban_migrations', 600)")
-
-
-def _release_lock(guard: sa.Connection) -> None:
-    dialect = guard.dialect.name
-    if dialect == "postgresql":
-        guard.exec_driver_sql("SELECT pg_advisory_unlock(4851001)")
-        guard.exec_driver_sql(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
-    elif dialect in {"mysql", "mariadb"}:
-        guard.exec_driver_sql("SELECT RELEASE_LOCK('huiban_migrations')")
+@contextmanager
+def _only_one_host(engine: Engine) -> Iterator[None]:
+    dialect = engine.dialect.name
+    if dialect == "sqlite":
+        with Path(f"{engine.url.database}.migrating").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        return
+    take, give = (
+        ("SELECT pg_advisory_lock(4851001)", "SELECT pg_advisory_unlock(4851001)")
+        if dialect == "postgresql"
+        else (f"SELECT GET_LOCK('huiban_migrations', {_WAIT_SECONDS})", "SELECT RELEASE_LOCK('huiban_migrations')")
+    )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as guard:
+        if dialect == "postgresql":
+            guard.exec_driver_sql(f"SET lock_timeout = '{_WAIT_SECONDS}s'")
+        guard.exec_driver_sql(take)
+        try:
+            yield
+        finally:
+            guard.exec_driver_sql(give)
+            # The connection goes back to the pool, where the short timeout of requests holds again.
+            guard.invalidate()
 
 
 def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
