@@ -70,14 +70,18 @@ class TicketForm(ConsoleForm):
 
 
 class ServiceDeskView(ConsoleView):
-    """The service desk."""
+    """The service desk, at ``/admin/feedback/``."""
 
-    slug = "feedback"
+    slug = "tickets"
     title = N_("Service desk")
     group = "service"
     icon = "headset"
     order = 10
     permission = Permission.TICKETS_READ
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = "feedback"
 
     @page("/")
     def index(self) -> ResponseReturnValue:
@@ -90,7 +94,8 @@ class ServiceDeskView(ConsoleView):
         ]
         asked = read_filters(filters)
         # A search looks at closed tickets too, unless a tab was chosen for it.
-        tab = request.args.get("tab", "all" if asked.any else "live")
+        usual = "overdue" if request.args.get("overdue") else ("all" if asked.any else "live")
+        tab = request.args.get("tab", usual)
         tab = tab if tab in TABS else "live"
         actor, present = current_actor(), now()
         wanted = QueueFilter(

@@ -348,13 +348,14 @@ def close_silent(session: Session, *, now: datetime, limit: int = 200) -> int:
     return len(numbers)
 
 
-def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> None:  # noqa: ARG001 - the agreed signature
-    """Give one member's tickets, with what they wrote, to another."""
-    update_where(session, sa.update(Ticket).where(Ticket.member_id == from_id).values(member_id=into_id))
+def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> int:  # noqa: ARG001 - the agreed signature
+    """Give one member's tickets, with what they wrote, to another; return how many tickets moved."""
+    moved = update_where(session, sa.update(Ticket).where(Ticket.member_id == from_id).values(member_id=into_id))
     update_where(
         session,
         sa.update(TicketMessage).where(TicketMessage.author_kind == "member", TicketMessage.author_id == from_id).values(author_id=into_id),
     )
+    return moved
 
 
 def forget_member(session: Session, member_id: UUID) -> int:

@@ -178,10 +178,10 @@ def forget_member(session: Session, storage: Storage, member_id: UUID) -> int:
     return len(rows)
 
 
-def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> None:  # noqa: ARG001 - the agreed signature
-    """Give one member's uploads to another."""
+def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> int:  # noqa: ARG001 - the agreed signature
+    """Give one member's uploads to another; return how many."""
     # Two members' slots of one day would collide; the cap counts from the survivor's own.
-    update_where(session, sa.update(Upload).where(Upload.owner_member_id == from_id).values(owner_member_id=into_id, slot=None))
+    return update_where(session, sa.update(Upload).where(Upload.owner_member_id == from_id).values(owner_member_id=into_id, slot=None))
 
 
 def _forget_when_rolled_back(session: Session, storage: Storage, name: str) -> None:
