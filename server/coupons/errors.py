@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from server.kernel.errors import ConflictError, InvalidError, NotFoundError
+from server.kernel.text import N_
+
+# Whole sentences, so that every language can say them its own way.
+_WHY: Final = {
+    "redeemed": N_("The coupon is not available: it was redeemed already."),
+    "locked": N_("The coupon is not available: it is kept for another order."),
+    "expired": N_("The coupon is not available: it has expired."),
+    "voided": N_("The coupon is not available: it was voided."),
+    "not_started": N_("The coupon is not available: it is not valid yet."),
+    "blacked_out": N_("The coupon is not available: it rests today."),
+    "issued": N_("The coupon is not available: it is not redeemed."),
+}
 
 
 class TemplateNotFoundError(NotFoundError):
@@ -91,11 +105,15 @@ class CouponNotAvailableError(ConflictError):
     """The coupon is not in a state that allows this.
 
     Arguments:
-        state: the state it is in.
+        state: the state it is in, or ``not_started`` or ``blacked_out``; it also reaches the client, as a field.
     """
 
     code = "coupon_not_available"
     message = "The coupon is not available: it is %(state)s."
+
+    def __init__(self, *, state: str, **params: Any) -> None:
+        super().__init__(fields={"state": state}, state=state, **params)
+        self.message = _WHY.get(state, type(self).message)  # type: ignore[misc]  # the sentence of this very refusal
 
 
 class CouponNotApplicableError(ConflictError):

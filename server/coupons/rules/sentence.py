@@ -128,7 +128,8 @@ def _days(days: int, starts_after_days: int, language: Language) -> str:
             return f"领取{starts_after_days}天后生效，生效后{days}天内有效"
         return "领取当天有效" if days == 1 else f"领取后{days}天内有效"
     if starts_after_days:
-        return f"valid for {days} day{"s" * (days > 1)}, beginning {starts_after_days} day{"s" * (starts_after_days > 1)} after it is claimed"
+        held, wait = ("day" if number == 1 else "days" for number in (days, starts_after_days))
+        return f"valid for {days} {held}, beginning {starts_after_days} {wait} after it is claimed"
     return "valid on the day it is claimed" if days == 1 else f"valid for {days} days once claimed"
 
 

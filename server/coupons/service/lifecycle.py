@@ -198,26 +198,31 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
         How many coupons were moved.
     """
     del now  # Coupons keep their own dates.
-    template_ids = sorted(session.scalars(sa.select(Coupon.template_id).where(Coupon.member_id == from_id).distinct()))
-    if not template_ids:
-        return 0
-    # The templates' rows first, as every claim does, so that no claim takes a slot meanwhile.
+    moved = 0
+    # More than one round only when a claim of the one member slipped in before we held its template's row.
+    while template_ids := sorted(session.scalars(sa.select(Coupon.template_id).where(Coupon.member_id == from_id).distinct())):
+        moved += _move_coupons(session, template_ids, from_id, into_id)
+    return moved
+
+
+def _move_coupons(session: Session, template_ids: list[UUID], from_id: UUID, into_id: UUID) -> int:
+    """Move the coupons of some templates. Their rows are locked first, as every claim does, so no slot is taken meanwhile."""
     session.execute(sa.select(CouponTemplate.id).where(CouponTemplate.id.in_(template_ids)).order_by(CouponTemplate.id).with_for_update())
-    taken: dict[UUID, set[int]] = {}
-    for template_id, slot in session.execute(
-        sa.select(Coupon.template_id, Coupon.slot).where(
-            Coupon.member_id.in_((from_id, into_id)), Coupon.template_id.in_(template_ids), Coupon.slot.is_not(None)
+    of_templates = Coupon.template_id.in_(template_ids)
+    highest: dict[UUID, int] = {
+        template_id: slot or 0
+        for template_id, slot in session.execute(
+            sa.select(Coupon.template_id, sa.func.max(Coupon.slot))
+            .where(Coupon.member_id.in_((from_id, into_id)), of_templates)
+            .group_by(Coupon.template_id)
         )
-    ):
-        taken.setdefault(template_id, set()).add(slot or 0)
-    rows = session.scalars(
-        sa.select(Coupon).where(Coupon.member_id == from_id).order_by(Coupon.id).with_for_update().execution_options(populate_existing=True)
-    ).all()
+    }
+    mine = sa.select(Coupon).where(Coupon.member_id == from_id, of_templates).order_by(Coupon.id)
+    rows = session.scalars(mine.with_for_update().execution_options(populate_existing=True)).all()
     for row in rows:
         if row.slot is not None:
-            free = max(taken[row.template_id]) + 1
-            taken[row.template_id].add(free)
-            row.slot = free
+            highest[row.template_id] += 1
+            row.slot = highest[row.template_id]
         row.member_id = into_id
     session.flush()
     return len(rows)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from server.tiers import queries as tiers
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -12,6 +14,4 @@ if TYPE_CHECKING:
 
 def tier_of(session: Session, member_id: UUID) -> str:
     """Return the code of the tier a member is in. Only asked for coupons that are for certain tiers."""
-    from server.tiers import queries as tiers  # noqa: PLC0415 - claims without a tier pay nothing for it
-
     return tiers.of_member(session, member_id).code

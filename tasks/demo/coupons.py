@@ -1,0 +1,165 @@
+"""Coupons of the demonstration: templates as a tea-and-gifts shop runs them, claimed and redeemed over the last weeks."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from server.coupons import queries, service
+from server.coupons.queries import CouponView
+from server.coupons.rules.terms import SHIPPING_GROUP, Kind, Limits, Scope, TemplateDraft, Terms, Validity
+from server.kernel.actors import MemberActor
+from server.kernel.errors import DomainError
+from server.kernel.source import Source
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from tasks.demo import DemoContext
+
+_HISTORY_DAYS = 24
+_LOCKED_EVERY = 17
+
+
+def _drafts(demo: DemoContext) -> list[TemplateDraft]:
+    ended = Validity(demo.now - timedelta(days=40), demo.now - timedelta(hours=6))
+    return [
+        TemplateDraft(
+            "newcomer",
+            Terms(
+                "新人礼 满100减20", Kind.AMOUNT_OFF, amount_off_fen=2000, threshold_fen=10000, description="每位新会员限领一张，下单即用。"
+            ),
+            Validity(days=30),
+            Limits(stock=5000),
+        ),
+        TemplateDraft(
+            "birthday",
+            Terms(
+                "生日券 立减30元",
+                Kind.AMOUNT_OFF,
+                amount_off_fen=3000,
+                exclusion_group="birthday",
+                return_grace_days=7,
+                description="生日当天送达，可与店内其他优惠券同享。",
+            ),
+            Validity(days=30),
+            Limits(per_member=None),
+            claim_centre=False,
+        ),
+        TemplateDraft(
+            "memberday",
+            Terms("会员日 全场8折", Kind.PERCENT_OFF, percent_off=20, cap_fen=5000, description="每月会员日可领，最高优惠50元。"),
+            Validity(days=7),
+            Limits(stock=800, daily_stock=200, per_member=3, per_member_daily=1, budget_fen=4_000_000),
+        ),
+        TemplateDraft(
+            "free-shipping",
+            Terms(
+                "满59元包邮",
+                Kind.FREE_SHIPPING,
+                threshold_fen=5900,
+                cap_fen=1500,
+                exclusion_group=SHIPPING_GROUP,
+                description="可与满减券叠加，偏远地区最高抵15元运费。",
+            ),
+            Validity(days=15),
+            Limits(stock=3000, per_member=2),
+        ),
+        TemplateDraft(
+            "big-spend",
+            Terms("满299减60", Kind.AMOUNT_OFF, amount_off_fen=6000, threshold_fen=29900, description="大额满减，不与其他商品券叠加。"),
+            Validity(days=10),
+            Limits(stock=120),
+        ),
+        TemplateDraft(
+            "gold-tier",
+            Terms(
+                "金卡专享 85折",
+                Kind.PERCENT_OFF,
+                percent_off=15,
+                cap_fen=10000,
+                scope=Scope(tiers=("gold", "black")),
+                description="金卡及以上会员专享。",
+            ),
+            Validity(days=30),
+            Limits(stock=300),
+        ),
+        TemplateDraft(
+            "apology-15",
+            Terms(
+                "服务补偿券 15元", Kind.AMOUNT_OFF, amount_off_fen=1500, exclusion_group="service", description="由客服发放，全场无门槛。"
+            ),
+            Validity(days=60),
+            Limits(per_member=None),
+            claim_centre=False,
+        ),
+        TemplateDraft(
+            "festival-618",
+            Terms("618 满200减40", Kind.AMOUNT_OFF, amount_off_fen=4000, threshold_fen=20000, description="活动已结束。"),
+            ended,
+            Limits(stock=200),
+        ),
+    ]
+
+
+def load(session: Session, demo: DemoContext) -> None:
+    """Make the templates that are missing, and for the new ones the coupons members have; ids go to ``demo.facts["coupons.templates"]``."""
+    began = demo.now - timedelta(days=_HISTORY_DAYS + 10)
+    templates: dict[str, UUID] = {}
+    for draft in _drafts(demo):
+        known = queries.template_by_code(session, draft.code)
+        if known is not None:
+            templates[draft.code] = known.id
+            continue
+        template_id = service.create_template(session, draft, actor=demo.actor, now=began)
+        service.publish_template(session, template_id, actor=demo.actor, now=began)
+        templates[draft.code] = template_id
+        _hand_out(session, demo, template_id, draft)
+    service.expire_due(session, demo.now)
+    demo.facts["coupons.templates"] = templates
+
+
+def _hand_out(session: Session, demo: DemoContext, template_id: UUID, draft: TemplateDraft) -> None:
+    share = {"big-spend": 0.95, "newcomer": 0.7, "memberday": 0.5, "free-shipping": 0.45, "festival-618": 0.4}.get(draft.code, 0.12)
+    for number, member_id in enumerate(demo.members):
+        if demo.rng.random() >= share:
+            continue
+        at = demo.now - timedelta(days=demo.rng.uniform(0.5, _HISTORY_DAYS))
+        try:
+            # A member may not be of the right tier, or today's coupons may be gone: then they have none.
+            with session.begin_nested():
+                coupon = _give(session, demo, template_id, draft, member_id, at)
+        except DomainError:
+            continue
+        if demo.rng.random() < 0.4:  # noqa: PLR2004 - four in ten come back with it
+            _redeem(session, demo, coupon, draft, number, at)
+
+
+def _give(session: Session, demo: DemoContext, template_id: UUID, draft: TemplateDraft, member_id: UUID, at: datetime) -> CouponView:
+    if draft.claim_centre:
+        return service.claim(session, member_id, template_id, actor=MemberActor(member_id), now=at)
+    source = Source("demo", f"{draft.code}:{member_id.hex}")
+    return service.issue(session, member_id, template_id, source=source, actor=demo.actor, now=at, reason=draft.terms.name)
+
+
+def _redeem(session: Session, demo: DemoContext, coupon: CouponView, draft: TemplateDraft, number: int, at: datetime) -> None:
+    basket_fen = max(draft.terms.threshold_fen, 6000) + demo.rng.randrange(0, 20000, 100)
+    worth_fen = basket_fen * draft.terms.percent_off // 100 or draft.terms.amount_off_fen or 800
+    discount_fen = min(worth_fen, draft.terms.cap_fen or worth_fen)
+    channel, external_no = "demo_till", f"{draft.code}-{number:04d}"
+    if number % _LOCKED_EVERY == 0 and queries.find(session, coupon.id, now=demo.now).state == "issued":
+        service.lock(session, coupon.id, channel=channel, external_no=external_no, actor=demo.actor, now=demo.now)
+        return
+    later = at + (min(demo.now, coupon.valid_until, at + timedelta(days=5)) - at) * demo.rng.random()
+    service.redeem(
+        session,
+        coupon.id,
+        channel=channel,
+        external_no=external_no,
+        discount_fen=discount_fen,
+        sales_fen=basket_fen - discount_fen,
+        actor=demo.actor,
+        now=later,
+    )
