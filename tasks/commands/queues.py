@@ -10,9 +10,13 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from server.audit import service as audit
+from server.kernel.actors import SystemActor
 from server.operations import queries, service
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from server.bootstrap import Core
 
 
@@ -45,5 +49,13 @@ def stuck() -> None:
 def retry(delivery_id: UUID) -> None:
     """Put one dead delivery back to work."""
     core: Core = current_app.extensions["huiban"]
-    core.db.run(lambda session: service.retry_delivery(session, delivery_id, now=core.clock.now()))
+
+    def work(session: Session) -> None:
+        now = core.clock.now()
+        service.retry_delivery(session, delivery_id, now=now)
+        audit.record(
+            session, actor=SystemActor("flask queues"), action="delivery.retry", subject_type="delivery", subject_id=delivery_id, now=now
+        )
+
+    core.db.run(work)
     click.echo("ok")
