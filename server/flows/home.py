@@ -6,6 +6,7 @@ only the columns it needs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,9 +87,7 @@ def _statement() -> sa.Select[Any]:
     unread = (
         sa.select(sa.func.count())
         .select_from(NotificationMessage)
-        .where(
-            NotificationMessage.member_id == Member.id, NotificationMessage.in_inbox.is_(True), NotificationMessage.read_at.is_(None)
-        )
+        .where(NotificationMessage.member_id == Member.id, NotificationMessage.in_inbox.is_(True), NotificationMessage.read_at.is_(None))
         .scalar_subquery()
     )
     answered = (
@@ -187,3 +186,29 @@ def _todo(row: Any, *, bound: bool, score: int) -> list[Todo]:
     ]
     # An untouched profile scores nothing and still wants completing.
     return [todo for todo in found if todo.count or (todo.kind == "complete_profile" and score < COMPLETE_AT)]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a list of members shows of each beside the member's own row."""
+
+    card_no: str | None
+    tier_code: str
+    tier_name: str
+    points_available: int
+
+
+def summaries(session: Session, member_ids: Sequence[UUID]) -> dict[UUID, Summary]:
+    """Return card, tier and points of many members in one statement."""
+    if not member_ids:
+        return {}
+    lowest = sa.select(Tier.id).order_by(Tier.rank).limit(1).scalar_subquery()
+    rows = session.execute(
+        sa.select(Member.id, Card.card_no, Tier.code, Tier.name, sa.func.coalesce(PointsAccount.available, 0).label("available"))
+        .outerjoin(Card, Card.active_slot == Member.id)
+        .outerjoin(MemberTier, MemberTier.member_id == Member.id)
+        .outerjoin(Tier, Tier.id == sa.func.coalesce(MemberTier.tier_id, lowest))
+        .outerjoin(PointsAccount, PointsAccount.member_id == Member.id)
+        .where(Member.id.in_(member_ids))
+    )
+    return {row.id: Summary(row.card_no, row.code or _FIRST_TIER.code, row.name or _FIRST_TIER.name, int(row.available)) for row in rows}

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from server.campaigns import service as campaigns
 from server.cards import service as cards
 from server.coupons import service as coupons
 from server.feedback import service as feedback
@@ -16,6 +17,7 @@ from server.kernel.actors import Actor
 from server.members import queries as member_queries
 from server.members import service as members
 from server.members.errors import MergeNeedsStaffError
+from server.notifications import service as notifications
 from server.orders import service as orders
 from server.points import service as points
 from server.tiers import service as tiers
@@ -30,10 +32,12 @@ MOVERS: dict[str, _Mover] = {
     "files": files.merge_members,
     "cards": cards.merge_members,
     "points": points.merge_members,
+    "notifications": notifications.merge_members,
     "tiers": tiers.merge_members,
     "coupons": coupons.merge_members,
     "orders": orders.merge_members,
     "feedback": feedback.merge_members,
+    "campaigns": campaigns.merge_members,
 }
 
 

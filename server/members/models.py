@@ -161,6 +161,8 @@ class MemberMerge(Base):
     carried: Mapped[dict[str, Any]]
     merged_at: Mapped[datetime]
 
+    __table_args__ = table_args(sa.Index("ix_member_merges_newest", "merged_at", "id"))
+
 
 append_only(MemberConsent)
 append_only(MemberMerge)

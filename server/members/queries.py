@@ -447,16 +447,24 @@ def merge_candidate(session: Session, member_id: UUID) -> MergeCandidate:
     return MergeCandidate(member.id, member.joined_at, member.status, apps)
 
 
+def _merge_entry(row: MemberMerge) -> MergeEntry:
+    return MergeEntry(row.id, row.from_id, row.into_id, row.reason, row.actor_kind, row.actor_ref, row.carried, row.merged_at)
+
+
 def merges_of(session: Session, member_id: UUID) -> list[MergeEntry]:
     """Return the merges a member took part in, newest first."""
     rows = session.scalars(
         sa.select(MemberMerge)
         .where(sa.or_(MemberMerge.from_id == member_id, MemberMerge.into_id == member_id))
-        .order_by(MemberMerge.merged_at.desc(), MemberMerge.id.desc()),
+        .order_by(MemberMerge.merged_at.desc(), MemberMerge.id.desc())
     )
-    return [
-        MergeEntry(row.id, row.from_id, row.into_id, row.reason, row.actor_kind, row.actor_ref, row.carried, row.merged_at) for row in rows
-    ]
+    return [_merge_entry(row) for row in rows]
+
+
+def merges(session: Session, page: PageRequest) -> Page[MergeEntry]:
+    """Return the journal of merges, newest first."""
+    rows = session.scalars(keyset(sa.select(MemberMerge), MemberMerge.merged_at, MemberMerge.id, page)).all()
+    return page_of(rows, page, lambda row: (row.merged_at, row.id)).map(_merge_entry)
 
 
 def automatic_merge(session: Session, one_id: UUID, other_id: UUID) -> tuple[UUID, UUID] | None:

@@ -67,7 +67,7 @@ def key(session: Session, key_id: str) -> PartnerKey | None:
 def list_partners(session: Session) -> list[PartnerView]:
     """Return all partners with their keys, by name."""
     partners = session.scalars(sa.select(models.Partner).order_by(models.Partner.name)).all()
-    keys = session.scalars(sa.select(models.PartnerKey).order_by(models.PartnerKey.created_at)).all()
+    keys = session.scalars(sa.select(models.PartnerKey).order_by(models.PartnerKey.created_at, models.PartnerKey.id)).all()
     by_partner: dict[UUID, list[KeyView]] = {}
     for row in keys:
         by_partner.setdefault(row.partner_id, []).append(KeyView(row.key_id, row.created_at, row.revoked_at))

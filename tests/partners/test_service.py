@@ -86,11 +86,15 @@ def test_the_signed_string_is_what_the_contract_says():
     assert not rules.signature_holds("s", signed, "é")
 
 
-@pytest.mark.parametrize(("stamp", "fits"), [("1000", True), ("1300", True), ("699", False), ("1301", False), ("", False), ("1e3", False), ("-5", False)])
+@pytest.mark.parametrize(
+    ("stamp", "fits"), [("1000", True), ("1300", True), ("699", False), ("1301", False), ("", False), ("1e3", False), ("-5", False)]
+)
 def test_a_timestamp_may_be_five_minutes_off(stamp, fits):
     assert rules.timestamp_fits(stamp, 1000.0) is fits
 
 
-@pytest.mark.parametrize(("nonce", "fits"), [("n" * 15, False), ("n" * 16, True), ("n" * 64, True), ("n" * 65, False), ("n" * 15 + " ", False)])
+@pytest.mark.parametrize(
+    ("nonce", "fits"), [("n" * 15, False), ("n" * 16, True), ("n" * 64, True), ("n" * 65, False), ("n" * 15 + " ", False)]
+)
 def test_a_nonce_has_sixteen_to_sixty_four_characters(nonce, fits):
     assert rules.nonce_fits(nonce) is fits

@@ -1,0 +1,308 @@
+"""What the page of one member shows of each domain: its panels, and its moments for the timeline.
+
+A domain that has something to show adds a function to ``PARTS``; who lacks the permission does not see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from flask_babel import gettext
+from sqlalchemy.orm import Session
+
+from admin import formats
+from admin.base import console_url_or_none, may
+from admin.detail import Moment, Panel
+from admin.formats import Tag
+from admin.listing import Column, Table
+from server.audit import queries as audit
+from server.coupons import queries as coupons
+from server.feedback import queries as feedback
+from server.kernel.pagination import PageRequest
+from server.kernel.text import N_
+from server.members import queries as members
+from server.notifications import queries as notifications
+from server.orders import queries as orders
+from server.points import queries as points
+from server.staff.permissions import Permission
+from server.tiers import queries as tiers
+
+_SHOWN = PageRequest(10)
+
+ENTRY_KINDS = {
+    "accrue": Tag(N_("Earned"), "green"),
+    "unlock": Tag(N_("Unlocked"), "cyan"),
+    "redeem": Tag(N_("Redeemed"), "blue"),
+    "reserve": Tag(N_("Reserved"), "purple"),
+    "release": Tag(N_("Released"), "cyan"),
+    "return": Tag(N_("Returned"), "cyan"),
+    "reverse": Tag(N_("Reversed"), "orange"),
+    "expire": Tag(N_("Expired"), "grey"),
+    "adjust": Tag(N_("Adjusted"), "gold"),
+    "merge": Tag(N_("Merged"), "purple"),
+}
+LOT_STATES = {
+    "available": Tag(N_("Available"), "green"),
+    "pending": Tag(N_("Pending"), "orange"),
+    "closed": Tag(N_("Used up"), "grey"),
+}
+COUPON_STATES = {
+    "issued": Tag(N_("Available"), "green"),
+    "locked": Tag(N_("Locked"), "orange"),
+    "redeemed": Tag(N_("Redeemed"), "blue"),
+    "expired": Tag(N_("Expired"), "grey"),
+    "voided": Tag(N_("Voided"), "grey"),
+}
+ORDER_STATES = {
+    "placed": Tag(N_("Placed"), "orange"),
+    "paid": Tag(N_("Paid"), "gold"),
+    "shipped": Tag(N_("Shipped"), "blue"),
+    "delivered": Tag(N_("Delivered"), "cyan"),
+    "completed": Tag(N_("Completed"), "green"),
+    "cancelled": Tag(N_("Cancelled"), "grey"),
+    "refunded": Tag(N_("Refunded"), "red"),
+}
+TICKET_STATES = {
+    "open": Tag(N_("New"), "red"),
+    "assigned": Tag(N_("Assigned"), "orange"),
+    "working": Tag(N_("In progress"), "blue"),
+    "answered": Tag(N_("Answered"), "cyan"),
+    "closed": Tag(N_("Closed"), "grey"),
+    "reopened": Tag(N_("Reopened"), "red"),
+}
+MESSAGE_STATES = {
+    "queued": Tag(N_("Queued"), "orange"),
+    "sending": Tag(N_("Sending"), "blue"),
+    "sent": Tag(N_("Sent"), "cyan"),
+    "delivered": Tag(N_("Delivered"), "green"),
+    "failed": Tag(N_("Failed"), "red"),
+    "uncertain": Tag(N_("Uncertain"), "gold"),
+    "skipped": Tag(N_("Inbox only"), "grey"),
+}
+PURPOSES = {
+    "membership_terms": N_("Membership terms"),
+    "marketing": N_("Marketing messages"),
+    "recommendations": N_("Recommendations"),
+    "surveys": N_("Surveys"),
+}
+GRANTED = {True: Tag(N_("Granted"), "green"), False: Tag(N_("Withdrawn"), "grey")}
+ACTIONS = {
+    "member.bind_phone": N_("Phone number bound"),
+    "member.merge": N_("Records merged"),
+    "member.set_status": N_("Status changed"),
+    "member.reveal_phone": N_("Phone number shown to staff"),
+    "member.update_profile": N_("Profile edited"),
+    "member.add_identity": N_("Channel identity added"),
+    "member.declare_consents": N_("Consents entered"),
+    "member_change.approve": N_("Change approved"),
+    "member_change.refuse": N_("Change refused"),
+    "points.adjust": N_("Points adjusted"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one domain adds to the page of a member."""
+
+    panels: Sequence[Panel] = ()
+    moments: Sequence[Moment] = field(default_factory=list)
+
+
+PartOf = Callable[[Session, UUID, datetime], Part]
+
+
+def _points(session: Session, member_id: UUID, _now: datetime) -> Part:
+    entries = points.entries(session, member_id, _SHOWN).items
+    lots = points.lots(session, member_id, _SHOWN).items
+    statement = Table(
+        [
+            Column(N_("Time"), "occurred_at", "minute"),
+            Column(N_("Kind"), "kind", "tag", tags=ENTRY_KINDS),
+            Column(N_("Points"), "points", "points"),
+            Column(N_("Available after"), "available_after", "points"),
+            Column(N_("Reason"), lambda row: formats.translated(row.reason), second="rule"),
+        ],
+        entries,
+        empty=N_("No points yet"),
+    )
+    stock = Table(
+        [
+            Column(N_("Earned on"), "created_at", "minute"),
+            Column(N_("State"), "state", "tag", tags=LOT_STATES),
+            Column(N_("Earned"), "amount", "points"),
+            Column(N_("Left"), "left", "points"),
+            Column(N_("Unlocks"), "unlock_at", "minute"),
+            Column(N_("Expires"), "expires_at", "date"),
+        ],
+        lots,
+        empty=N_("No points yet"),
+    )
+    moments = [
+        Moment(
+            row.occurred_at,
+            ENTRY_KINDS[row.kind].label if row.kind in ENTRY_KINDS else row.kind,
+            f"{row.points:+,} · {formats.translated(row.reason)}",
+            "gold",
+        )
+        for row in entries[:6]
+    ]
+    panels = [Panel(N_("Points statement"), table=statement, name="points"), Panel(N_("Points lots"), table=stock, name="lots")]
+    return Part(panels, moments)
+
+
+def _coupons(session: Session, member_id: UUID, now: datetime) -> Part:
+    rows = coupons.wallet(session, member_id, None, _SHOWN, now=now).items
+    table = Table(
+        [
+            Column(N_("Coupon"), "name", second="code"),
+            Column(N_("State"), "state", "tag", tags=COUPON_STATES),
+            Column(N_("Valid until"), "valid_until", "minute"),
+            Column(N_("Issued"), "issued_at", "minute"),
+            Column(N_("Redeemed"), "redeemed_at", "minute"),
+        ],
+        rows,
+        empty=N_("No coupons yet"),
+    )
+    moments = [Moment(row.issued_at, N_("Coupon issued"), row.name, "purple") for row in rows[:4]]
+    return Part([Panel(N_("Coupons"), table=table, name="coupons")], moments)
+
+
+def _orders(session: Session, member_id: UUID, _now: datetime) -> Part:
+    rows = orders.of_member(session, member_id, None, _SHOWN).items
+    table = Table(
+        [
+            Column(
+                N_("Order"),
+                "order_no",
+                "link",
+                href=lambda row: console_url_or_none("orders.detail", order_no=row.order_no),
+                second="first_line",
+            ),
+            Column(N_("State"), "state", "tag", tags=ORDER_STATES),
+            Column(N_("Payable"), "payable_fen", "money"),
+            Column(N_("Refunded amount"), "refunded_fen", "money"),
+            Column(N_("Placed on"), "placed_at", "minute"),
+        ],
+        rows,
+        empty=N_("No orders yet"),
+    )
+    moments = [Moment(row.placed_at, N_("Order placed"), f"{row.order_no} · {formats.money(row.payable_fen)}", "blue") for row in rows[:6]]
+    return Part([Panel(N_("Orders"), table=table, name="orders")], moments)
+
+
+def _tickets(session: Session, member_id: UUID, _now: datetime) -> Part:
+    rows = feedback.of_member(session, member_id, _SHOWN).items
+    table = Table(
+        [
+            Column(
+                N_("Ticket"),
+                "ticket_no",
+                "link",
+                href=lambda row: console_url_or_none("tickets.detail", ticket_no=row.ticket_no),
+                second="excerpt",
+            ),
+            Column(N_("State"), "state", "tag", tags=TICKET_STATES),
+            Column(N_("Opened"), "opened_at", "minute"),
+            Column(N_("Answered on"), "answered_at", "minute"),
+        ],
+        rows,
+        empty=N_("No tickets yet"),
+    )
+    moments = [Moment(row.opened_at, N_("Ticket opened"), f"{row.ticket_no} · {row.excerpt}", "orange") for row in rows[:4]]
+    return Part([Panel(N_("Tickets"), table=table, name="tickets")], moments)
+
+
+def _messages(session: Session, member_id: UUID, _now: datetime) -> Part:
+    rows = notifications.messages(session, notifications.MessageFilter(member_id=member_id), _SHOWN).items
+    table = Table(
+        [
+            Column(N_("Message"), "title", second="body"),
+            Column(N_("State"), "state", "tag", tags=MESSAGE_STATES),
+            Column(N_("Created"), "created_at", "minute"),
+            Column(N_("Read"), "read_at", "minute"),
+        ],
+        rows,
+        empty=N_("No messages yet"),
+    )
+    return Part([Panel(N_("Messages"), table=table, name="messages")])
+
+
+def _consents(session: Session, member_id: UUID, _now: datetime) -> Part:
+    consents = Table(
+        [
+            Column(N_("Purpose"), lambda row: formats.translated(PURPOSES.get(row.purpose, row.purpose))),
+            Column(N_("Declared"), "granted", "tag", tags=GRANTED),
+            Column(N_("Policy version"), "policy_version", "code"),
+            Column(N_("Declared on"), "occurred_at", "minute"),
+        ],
+        members.consents_of(session, member_id),
+        empty=N_("Nothing declared yet"),
+    )
+    return Part([Panel(N_("Consents"), table=consents, name="consents")])
+
+
+def _identities(session: Session, member_id: UUID, now: datetime) -> Part:
+    identities = Table(
+        [Column(N_("Channel"), "channel", "code"), Column(N_("Since"), "created_at", "minute")],
+        members.identities_of(session, member_id),
+        empty=N_("Known by no channel"),
+    )
+    log_ins = Table(
+        [
+            Column(N_("Client"), "client"),
+            Column(N_("Network"), "network", "code"),
+            Column(N_("Logged in"), "created_at", "minute"),
+            Column(N_("Last seen"), "last_seen_at", "ago"),
+        ],
+        members.sessions_of(session, member_id, now),
+        empty=N_("Nobody is logged in"),
+    )
+    return Part([Panel(N_("Channels"), table=identities, name="channels"), Panel(N_("Log-ins"), table=log_ins, name="sessions")])
+
+
+def _history(session: Session, member_id: UUID, _now: datetime) -> Part:
+    moments = [
+        Moment(change.occurred_at, N_("Tier changed"), f"{change.from_name or '–'} → {change.to_name}", "gold")
+        for change in tiers.changes(session, member_id, limit=5)
+    ]
+    wanted = audit.EntryFilter(subject_type="member", subject_id=str(member_id))
+    moments += [
+        Moment(entry.occurred_at, ACTIONS.get(entry.action, entry.action), entry.reason or "", "red", by=entry.actor_name)
+        for entry in audit.list_entries(session, _SHOWN, wanted).items
+    ]
+    moments += [
+        Moment(
+            merge.merged_at, N_("Records merged"), gettext("The record of %(when)s ended", when=formats.minute(merge.merged_at)), "purple"
+        )
+        for merge in members.merges_of(session, member_id)
+    ]
+    return Part((), moments)
+
+
+PARTS: tuple[tuple[Permission, PartOf], ...] = (
+    (Permission.POINTS_READ, _points),
+    (Permission.COUPONS_READ, _coupons),
+    (Permission.ORDERS_READ, _orders),
+    (Permission.TICKETS_READ, _tickets),
+    (Permission.MESSAGES_READ, _messages),
+    (Permission.MEMBERS_READ, _consents),
+    (Permission.MEMBERS_READ, _identities),
+    (Permission.MEMBERS_READ, _history),
+)
+_TIMELINE_LENGTH = 16
+
+
+def panels_of(session: Session, member: members.MemberView, now: datetime) -> list[Panel]:
+    """Return every panel that who is signed in may see, the timeline of all of them last."""
+    panels: list[Panel] = []
+    moments = [Moment(member.joined_at, N_("Joined"), "", "green")]
+    for permission, part_of in PARTS:
+        if may(permission):
+            part = part_of(session, member.id, now)
+            panels.extend(part.panels)
+            moments.extend(part.moments)
+    moments.sort(key=lambda moment: moment.at, reverse=True)
+    return [*panels, Panel(N_("Timeline"), timeline=moments[:_TIMELINE_LENGTH], side=True)]
