@@ -94,7 +94,7 @@ def _on_database_error(error: DBAPIError) -> Response:
     known = error_of_constraint(error)
     if isinstance(known, errors.DomainError):
         return problem_of(known)
-    if is_transient(error):
+    if is_transient(error) or error.connection_invalidated:
         return problem_of(errors.UnavailableError())
     return _on_failure(error)
 
