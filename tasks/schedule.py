@@ -105,6 +105,7 @@ JOBS: tuple[Job, ...] = (
     Job("feedback.close_silent", HOUR, "tasks.jobs.feedback:close_silent"),
     Job("notifications.deliver_due", MINUTE, "tasks.jobs.sending:send_due"),
     Job("notifications.sweep", MINUTE, "tasks.jobs.notifications:sweep"),
+    Job("birthdays.celebrate", HOUR, "tasks.jobs.birthdays:celebrate"),
     Job("audit.seal", MINUTE, "tasks.jobs.audit:seal"),
     Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),
     Job("outbox.forget", HOUR, "tasks.jobs.outbox:forget_done"),
