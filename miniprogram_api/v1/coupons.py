@@ -17,8 +17,8 @@ from miniprogram_api.idempotent import json_response
 from miniprogram_api.schemas import Fen, Input, Output, PageOut, PageQuery
 from server.coupons import queries, service
 from server.coupons.queries import CouponView
+from server.coupons.reasons import REASONS
 from server.coupons.rules.quote import CartLine, Quote, pay_with_points
-from server.coupons.rules.reasons import REASONS
 from server.coupons.rules.sentence import Language, offer, sentence
 from server.coupons.rules.terms import Kind
 from server.kernel.pagination import PageRequest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from server.coupons.reasons import REASONS
 from server.kernel.errors import ConflictError, InvalidError, NotFoundError
 from server.kernel.text import N_
 
@@ -120,11 +121,15 @@ class CouponNotApplicableError(ConflictError):
     """The coupon does not fit the goods it is to be redeemed for.
 
     Arguments:
-        reason: a reason code of a quote.
+        reason: a reason code of a quote; it also reaches the client, as a field.
     """
 
     code = "coupon_not_applicable"
-    message = "The coupon does not apply to this order: %(reason)s."
+    message = "The coupon does not apply to this order."
+
+    def __init__(self, *, reason: str, **params: Any) -> None:
+        super().__init__(fields={"reason": reason}, **params)
+        self.message = REASONS.get(reason, type(self).message)  # type: ignore[misc]  # the sentence of this very refusal
 
 
 class SourceConflictError(ConflictError):

@@ -10,9 +10,9 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server.coupons.reasons import REASONS
 from server.coupons.rules import quote as rules
 from server.coupons.rules.quote import Cart, CartLine, Held
-from server.coupons.rules.reasons import REASONS
 from server.coupons.rules.terms import Kind, Scope, Terms
 from tests.conftest import START
 

@@ -1,0 +1,182 @@
+"""Console pages of issued coupons: the list, one coupon's life, voiding, and redeeming in a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import flash, redirect, request
+from flask_babel import gettext
+
+from admin.base import ConsoleView, action, console_url, console_url_or_none, current_actor, form_page, now, page
+from admin.detail import DetailPage, Field, Moment, Panel, Section
+from admin.formats import Tag
+from admin.forms import FormPage
+from admin.listing import Filter, ListPage, RowAction, read_filters
+from admin.views.coupon_forms import ScanForm
+from admin.views.coupons import COUPON_STATES, coupon_table, reader_language, void_action
+from server.cards import queries as cards
+from server.coupons import queries, service
+from server.coupons.errors import CouponNotFoundError
+from server.coupons.rules.quote import CartLine
+from server.coupons.rules.sentence import sentence
+from server.kernel.errors import InvalidError
+from server.kernel.pagination import Page, PageRequest
+from server.kernel.text import N_
+from server.staff.permissions import Permission
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+    from sqlalchemy.orm import Session
+
+    from server.coupons.queries import CouponView
+
+_STORE_CHANNEL = "store"
+_EVENTS = {
+    "issue": Tag(N_("Issued"), "green"),
+    "lock": Tag(N_("Kept for an order"), "orange"),
+    "unlock": Tag(N_("Released"), "grey"),
+    "redeem": Tag(N_("Redeemed"), "blue"),
+    "return": Tag(N_("Returned"), "purple"),
+    "return_late": Tag(N_("Returned after its end"), "grey"),
+    "expire": Tag(N_("Expired"), "grey"),
+    "void": Tag(N_("Voided"), "red"),
+}
+
+
+class CouponsView(ConsoleView):
+    """Issued coupons: list, life, void, redeem in store."""
+
+    slug = "coupons"
+    title = N_("Issued coupons")
+    group = "benefits"
+    icon = "tickets"
+    order = 31
+    permission = Permission.COUPONS_READ
+
+    @page("/")
+    def index(self) -> ResponseReturnValue:
+        """List issued coupons, newest first; ``?template=`` narrows to one template."""
+        filters = [
+            Filter("code", N_("Coupon code"), placeholder=N_("Whole code")),
+            Filter("card", N_("Card number"), placeholder=N_("Whole number")),
+            Filter("state", N_("State"), "choice", {code: tag.label for code, tag in COUPON_STATES.items()}),
+        ]
+        asked = read_filters(filters)
+        template = request.args.get("template")
+        with self.reading() as session:
+            member = cards.by_card_no(session, asked.text("card") or "") if asked.text("card") else None
+            if asked.text("card") and member is None:
+                found: Page[CouponView] = Page([], None)
+            else:
+                found = queries.list_coupons(
+                    session,
+                    PageRequest.of(20, self.cursor),
+                    now=now(),
+                    template_id=self.uuid(template) if template else None,
+                    member_id=member,
+                    state=asked.choice("state"),
+                    code=asked.text("code"),
+                )
+        buttons = [RowAction(N_("Redeem in store"), self.url_to("redeem"), Permission.COUPONS_REDEEM, tone="primary", icon="scan-line")]
+        return ListPage(N_("Issued coupons"), coupon_table(found.items), filters, asked, found.next_cursor, buttons).render(self)
+
+    @page("/<coupon_id>")
+    def detail(self, coupon_id: str) -> ResponseReturnValue:
+        """Show one coupon and its life."""
+        with self.reading() as session:
+            view = queries.find(session, self.uuid(coupon_id), now=now())
+            life = queries.transitions(session, view.id)
+        member_href = console_url_or_none("members.detail", member_id=view.member_id)
+        return DetailPage(
+            title=view.name,
+            subtitle=view.code,
+            tags=[COUPON_STATES[view.state]],
+            buttons=[void_action(view.id)] if view.state == "issued" else [],
+            back=(N_("Issued coupons"), self.url_to("index")),
+            sections=[
+                Section(
+                    N_("Coupon"),
+                    [
+                        Field(N_("What the member reads"), sentence(view.terms, reader_language()), wide=True),
+                        Field(N_("Template"), view.name, "link", href=console_url("coupon_templates.detail", template_id=view.template_id)),
+                        Field(N_("Member"), str(view.member_id), "link" if member_href else "code", href=member_href),
+                        Field(N_("Valid from"), view.valid_from, "instant"),
+                        Field(N_("Valid until"), view.valid_until, "instant"),
+                        Field(N_("Kept until"), view.locked_until, "instant"),
+                        Field(N_("Order"), " ".join(filter(None, (view.channel, view.external_no)))),
+                        Field(N_("Redeemed at"), view.redeemed_at, "instant"),
+                        Field(N_("Discount"), view.discount_fen, "money"),
+                    ],
+                )
+            ],
+            panels=[
+                Panel(
+                    N_("Life of the coupon"),
+                    timeline=[
+                        Moment(
+                            each.occurred_at,
+                            _EVENTS[each.event].label,
+                            " · ".join(filter(None, (each.channel, each.external_no, each.refund_id, each.reason))),
+                            _EVENTS[each.event].tone,
+                            f"{each.actor_kind}",
+                        )
+                        for each in reversed(life)
+                    ],
+                )
+            ],
+        ).render(self)
+
+    @form_page("/redeem", Permission.COUPONS_REDEEM)
+    def redeem(self) -> ResponseReturnValue:
+        """Redeem a coupon shown in a store, for a receipt."""
+        form, actor = ScanForm(), current_actor()
+        done, view = self.submit(form, lambda session: _redeem(session, form, actor))
+        if done and view is not None:
+            flash(gettext("The coupon is redeemed."), "success")
+            return redirect(self.url_to("detail", coupon_id=view.id))
+        return FormPage(
+            N_("Redeem in store"),
+            form,
+            submit=N_("Redeem"),
+            back=console_url("coupon_templates.index"),
+            intro=N_("A coupon is redeemed once; the same receipt again changes nothing."),
+        ).render(self)
+
+    @action("/<coupon_id>/void", Permission.COUPONS_ISSUE)
+    def void(self, coupon_id: str) -> ResponseReturnValue:
+        """Take a coupon out of a wallet for good."""
+        wanted, actor, reason = self.uuid(coupon_id), current_actor(), request.form.get("reason", "").strip()
+
+        def work(session: Session) -> object:
+            if not reason:
+                raise InvalidError(fields={"reason": "Please give a reason."})
+            return service.void(session, wanted, reason=reason[:300], actor=actor, now=now())
+
+        return self.change(work, done=N_("The coupon is voided."))
+
+
+def _redeem(session: Session, form: ScanForm, actor: Any) -> CouponView:
+    found = queries.by_code(session, form.coupon_code.data, now=now())
+    if found is None:
+        raise CouponNotFoundError
+    view, _ = service.redeem_for_lines(
+        session,
+        found.id,
+        [_goods_of(found, form.goods_fen.data)],
+        channel=_STORE_CHANNEL,
+        external_no=form.external_no.data,
+        store=form.store.data or None,
+        shipping_fen=0,
+        actor=actor,
+        now=now(),
+    )
+    return view
+
+
+def _goods_of(coupon: CouponView, goods_fen: int) -> CartLine:
+    """Return one line for what the cashier says the goods of the coupon's own scope cost."""
+    scope = coupon.terms.scope
+    return CartLine(next(iter(scope.products), "-"), 1, goods_fen, next(iter(scope.categories), None))
+
+
+VIEWS = [CouponsView]
