@@ -49,17 +49,17 @@ class Product:
     def start(self, *, within_seconds: int = 170) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HUIBAN_")}
         environment |= {"HUIBAN_DATA_DIR": str(self.data_dir), "HUIBAN_PORT": str(free_port())} | self.environment
-        log = (self.data_dir.parent / "supervisor.log").open("w")
         started = time.monotonic()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tasks.supervisor"],
-            cwd=ROOT,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        with (self.data_dir.parent / "supervisor.log").open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tasks.supervisor"],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
         facts = self.data_dir / "demo.json"
         while time.monotonic() - started < within_seconds:
             if self.process.poll() is not None:
