@@ -97,6 +97,20 @@ def day(value: date | None) -> str:
     return local(value).strftime("%Y-%m-%d") if isinstance(value, datetime) else value.isoformat()
 
 
+def duration(seconds: object) -> str:
+    """Return a length of time in its largest whole unit."""
+    if seconds is None:
+        return "–"
+    size = int(float(str(seconds)))
+    if size < _MINUTE:
+        return str(ngettext("%(num)d second", "%(num)d seconds", size))
+    if size < _HOUR:
+        return str(ngettext("%(num)d minute", "%(num)d minutes", size // _MINUTE))
+    if size < _DAY:
+        return str(ngettext("%(num)d hour", "%(num)d hours", size // _HOUR))
+    return str(ngettext("%(num)d day", "%(num)d days", size // _DAY))
+
+
 def ago(at: datetime | None) -> str:
     """Return how long ago an instant is, or how long until it comes."""
     if at is None:
@@ -104,13 +118,7 @@ def ago(at: datetime | None) -> str:
     seconds = int((current_app.extensions["huiban"].clock.now() - at.astimezone(UTC)).total_seconds())
     if abs(seconds) < _MINUTE:
         return str(gettext("just now"))
-    size = abs(seconds)
-    if size < _HOUR:
-        span = ngettext("%(num)d minute", "%(num)d minutes", size // _MINUTE)
-    elif size < _DAY:
-        span = ngettext("%(num)d hour", "%(num)d hours", size // _HOUR)
-    else:
-        span = ngettext("%(num)d day", "%(num)d days", size // _DAY)
+    span = duration(abs(seconds))
     return str(gettext("%(span)s ago", span=span) if seconds > 0 else gettext("in %(span)s", span=span))
 
 
@@ -141,7 +149,7 @@ def plain(value: object) -> str:
 
 _KINDS = {
     "text": plain, "money": money, "points": points, "number": plain, "instant": instant, "minute": minute, "date": day, "ago": ago,
-    "masked": masked, "link": plain, "tag": plain, "code": plain,
+    "masked": masked, "link": plain, "tag": plain, "code": plain, "duration": duration,
 }  # fmt: skip
 
 

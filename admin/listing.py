@@ -25,7 +25,7 @@ class Column:
     Arguments:
         label: English msgid.
         value: attribute (``"balance"``, ``"tier.name"``) or a function of the row.
-        kind: ``text money points number instant minute date ago tag link masked code``.
+        kind: ``text money points number instant minute date ago duration tag link masked code``.
         tags: for ``tag``: enum value → ``Tag``.
         href: for ``link``: gives the address of a row, or None for plain text.
         second: a second, grey line below the first.

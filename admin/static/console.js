@@ -5,7 +5,7 @@
   function each(selector, work, root) { Array.prototype.forEach.call((root || doc).querySelectorAll(selector), work); }
 
   doc.addEventListener("click", function (event) {
-    var target = event.target.closest("[data-drawer],[data-drop],[data-tab],[data-fill]");
+    var target = event.target.closest("[data-drawer],[data-drop],[data-tab],[data-fill],[data-show]");
     if (!event.target.closest(".drop")) { each(".open", function (box) { if (!target || box !== target.parentNode) { box.classList.remove("open"); } }); }
     if (!target) { return; }
     if (target.hasAttribute("data-drawer")) { doc.body.classList.toggle("drawer-open"); }
@@ -13,6 +13,7 @@
       var open = target.parentNode.classList.toggle("open");
       target.setAttribute("aria-expanded", open ? "true" : "false");
     }
+    if (target.hasAttribute("data-show")) { target.setAttribute("aria-expanded", target.classList.toggle("shown") ? "true" : "false"); }
     if (target.hasAttribute("data-tab")) { showTab(target); }
     if (target.hasAttribute("data-fill")) {
       var wanted = JSON.parse(target.getAttribute("data-fill"));

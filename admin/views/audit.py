@@ -11,7 +11,7 @@ from flask_babel import gettext
 from admin.base import ConsoleView, action, core, current_actor, now, page
 from admin.detail import DetailPage, Field, Panel, Section
 from admin.export import MAX_ROWS, csv_response, record_export
-from admin.formats import Tag, instant
+from admin.formats import Tag, instant, translated
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
 from server.audit import queries, service
 from server.kernel.pagination import PageRequest
@@ -86,8 +86,8 @@ class AuditView(ConsoleView):
         rows = [{"name": name, "before": _text(entry.before, name), "after": _text(entry.after, name)} for name in changed]
         columns = [Column(N_("Value"), "name", "code"), Column(N_("Before"), "before"), Column(N_("After"), "after")]
         return DetailPage(
-            title=entry.action,
-            subtitle=instant(entry.occurred_at),
+            title=translated(entry.action),
+            subtitle=f"{entry.action} · {instant(entry.occurred_at)}",
             tags=[_SEALED[entry.sequence is not None]],
             back=(N_("Audit trail"), self.url_to("index")),
             sections=[
@@ -156,7 +156,7 @@ class AuditView(ConsoleView):
         filters = [
             Filter("who", N_("Who"), placeholder=N_("Whole name")),
             Filter("kind", N_("Kind"), "choice", {code: tag.label for code, tag in _ACTORS.items()}),
-            Filter("action", N_("Action"), "choice", {code: code for code in actions}),
+            Filter("action", N_("Action"), "choice", {code: translated(code) for code in actions}),
             Filter("subject", N_("Subject's number"), placeholder=N_("As shown on the entry")),
             Filter("at", N_("When"), "date_range"),
         ]
@@ -184,7 +184,7 @@ _COLUMNS = [
     Column(N_("When"), "occurred_at", "instant"),
     Column(N_("Who"), "actor_name", second="address"),
     Column(N_("Kind"), "actor_kind", "tag", tags=_ACTORS),
-    Column(N_("Action"), "action", "code"),
+    Column(N_("Action"), lambda row: translated(row.action), second=lambda row: row.action),
     Column(N_("Subject"), "subject_type", second="subject_id"),
     Column(N_("Reason"), "reason"),
     Column(N_("Seal"), lambda row: row.sequence is not None, "tag", tags=_SEALED),

@@ -53,8 +53,9 @@ class QueuesView(ConsoleView):
                 Figure(N_("Waiting"), health.pending, tip=N_("Deliveries that have not begun, and events not yet handed out.")),
                 Figure(N_("At work"), health.dispatched, tip=N_("Handed to a worker and not finished.")),
                 Figure(
-                    N_("Oldest waiting (seconds)"),
+                    N_("Oldest waiting"),
                     round(late),
+                    "duration",
                     tip=N_("Age of the oldest event that is not done; above two minutes something stands still."),
                     tone="red" if late > _LATE_SECONDS else "",
                 ),
