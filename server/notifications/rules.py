@@ -17,6 +17,9 @@ LEASE = timedelta(minutes=10)
 CAP_MESSAGES = 3
 CAP_WINDOW = timedelta(days=7)
 
+# After a long standstill old news goes to the inbox alone: "your parcel left" a week late only confuses.
+STALE_AFTER = timedelta(days=3)
+
 REFUSED_OR_EMPTY = 43101
 
 DEFAULT_QUIET = (time(22, 0), time(8, 0))

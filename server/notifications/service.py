@@ -13,7 +13,7 @@ from server.kernel.actors import Actor
 from server.kernel.db import insert_if_absent, update_where, zone_of
 from server.kernel.ids import uuid7
 from server.kernel.outbox import publish
-from server.notifications import events, grants, queries
+from server.notifications import events, grants, queries, rules
 from server.notifications.errors import (
     MessageNotFoundError,
     MessageNotUncertainError,
@@ -34,7 +34,9 @@ _HOUR_MINUTES = 60
 _KEY_CHARS = 191
 
 
-def request(session: Session, member_id: UUID, message: MessageTemplate, *, key: str, now: datetime) -> UUID:
+def request(
+    session: Session, member_id: UUID, message: MessageTemplate, *, key: str, now: datetime, occurred_at: datetime | None = None
+) -> UUID:
     """Ask for one message to one member. It is pushed after the transaction has committed.
 
     Arguments:
@@ -43,6 +45,7 @@ def request(session: Session, member_id: UUID, message: MessageTemplate, *, key:
         message: what to say.
         key: the fact; asked for again under the same key, nothing is added.
         now: present instant.
+        occurred_at: when the fact happened, where that is not now; old news is not pushed (``rules.STALE_AFTER``).
 
     Returns:
         The message's id, of the first request when it is a repetition.
@@ -57,7 +60,12 @@ def request(session: Session, member_id: UUID, message: MessageTemplate, *, key:
     if known is not None:
         return known
     texts = message.checked(zone_of(session))
-    pushed = queries.allowed(session, member_id, message.topic, Channel.SUBSCRIBE)
+    created_at = min(occurred_at or now, now)
+    obstacle = None
+    if now - created_at > rules.STALE_AFTER:
+        obstacle = "stale"
+    elif not queries.allowed(session, member_id, message.topic, Channel.SUBSCRIBE):
+        obstacle = "preference"
     message_id = uuid7()
     values = {
         "id": message_id,
@@ -68,17 +76,17 @@ def request(session: Session, member_id: UUID, message: MessageTemplate, *, key:
         "texts": texts,
         "in_inbox": queries.allowed(session, member_id, message.topic, Channel.INBOX),
         "read_at": None,
-        "state": (State.QUEUED if pushed else State.SKIPPED).value,
-        "reason": None if pushed else "preference",
+        "state": (State.SKIPPED if obstacle else State.QUEUED).value,
+        "reason": obstacle,
         "attempts": 0,
         "available_at": now,
         "lease_until": None,
-        "created_at": now,
+        "created_at": created_at,
         "updated_at": now,
     }
     if not insert_if_absent(session, NotificationMessage, values):
         return queries.of_key(session, key) or message_id
-    if pushed:
+    if obstacle is None:
         publish(
             session,
             events.QUEUED,

@@ -22,7 +22,7 @@ from server.operations import queries, service
 if TYPE_CHECKING:
     from server.bootstrap import Core
 
-LOADERS = ("staff", "catalogue", "points", "members", "partners", "coupons", "notifications", "orders", "feedback")
+LOADERS = ("staff", "catalogue", "points", "members", "partners", "coupons", "orders", "feedback", "notifications")
 _SEED = 20260615
 
 

@@ -20,7 +20,6 @@ from server.feedback import queries as feedback
 from server.kernel.errors import NotFoundError
 from server.members import queries as members
 from server.notifications import delivery, service
-from server.notifications import queries as notifications
 from server.notifications.rules import Outcome
 from server.notifications.templates import CouponExpiring, OrderShipped, PointsAccrued, TicketAnswered
 from server.orders import queries as orders
@@ -39,8 +38,6 @@ _log = structlog.get_logger("huiban.notifications")
 
 # One claim at a time: its calls must all be over before its lease runs out, even at the gateway's slowest.
 CLAIM_SIZE = 20
-BATCH = 500
-_MOST_BATCHES = 40
 _CHECK_IN = "points/check-in:"
 _NO_NUMBER = "-"
 
@@ -64,7 +61,9 @@ def on_order_shipped(session: Session, event: Event, core: Core) -> None:
         (parcel.tracking_no if parcel else "") or _NO_NUMBER,
         shipped_at,
     )
-    service.request(session, member_id, message, key=f"order_shipped:{part or order.id}", now=core.clock.now())
+    service.request(
+        session, member_id, message, key=f"order_shipped:{part or order.id}", now=core.clock.now(), occurred_at=event.occurred_at
+    )
 
 
 def on_points_accrued(session: Session, event: Event, core: Core) -> None:
@@ -74,7 +73,7 @@ def on_points_accrued(session: Session, event: Event, core: Core) -> None:
     if entry is None or member_id is None or entry.points <= 0 or entry.source.startswith(_CHECK_IN):
         return
     message = PointsAccrued(entry.reason, entry.points, entry.available_after, entry.occurred_at)
-    service.request(session, member_id, message, key=f"points_accrued:{entry.id}", now=core.clock.now())
+    service.request(session, member_id, message, key=f"points_accrued:{entry.id}", now=core.clock.now(), occurred_at=event.occurred_at)
 
 
 def on_ticket_answered(session: Session, event: Event, core: Core) -> None:
@@ -90,7 +89,7 @@ def on_ticket_answered(session: Session, event: Event, core: Core) -> None:
     answer = answers[-1]
     message = TicketAnswered(ticket.ticket_no, answer.content or "请查看客服回复", answer.created_at)
     # By the answer, not by the event: two events that both see the newest answer make one message.
-    service.request(session, member_id, message, key=f"ticket_answered:{answer.id}", now=core.clock.now())
+    service.request(session, member_id, message, key=f"ticket_answered:{answer.id}", now=core.clock.now(), occurred_at=event.occurred_at)
 
 
 def on_coupon_expiring(session: Session, event: Event, core: Core) -> None:
@@ -104,7 +103,7 @@ def on_coupon_expiring(session: Session, event: Event, core: Core) -> None:
     if member_id is None or coupon.state != "issued":
         return
     message = CouponExpiring(coupon.name, coupon.valid_until)
-    service.request(session, member_id, message, key=f"coupon_expiring:{coupon.id}", now=now)
+    service.request(session, member_id, message, key=f"coupon_expiring:{coupon.id}", now=now, occurred_at=event.occurred_at)
 
 
 def _recipient(session: Session, member_id: UUID | None) -> UUID | None:
@@ -113,28 +112,6 @@ def _recipient(session: Session, member_id: UUID | None) -> UUID | None:
 
 
 # --- Sending ---
-
-
-def on_queued(core: Core, event: Event) -> None:
-    """Send one message right after it was asked for."""
-    deliver_batch(core, [UUID(event.payload["message_id"])])
-
-
-def deliver_due(core: Core, period: datetime) -> int:  # noqa: ARG001 - the same whenever it runs
-    """Send whatever is due: retries, ends of quiet hours, and what a lost event left behind.
-
-    Returns:
-        How many messages were looked at.
-    """
-    total = 0
-    for _ in range(_MOST_BATCHES):
-        with core.db.reading() as session:
-            ids = notifications.due(session, core.clock.now(), BATCH)
-        deliver_batch(core, ids)
-        total += len(ids)
-        if len(ids) < BATCH:
-            break
-    return total
 
 
 def deliver_batch(core: Core, ids: Sequence[UUID], *, threads: int = 1) -> int:

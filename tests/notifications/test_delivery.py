@@ -20,6 +20,7 @@ from server.notifications.rules import LEASE, Outcome
 from server.notifications.templates import BirthdayGreeting, PointsAccrued
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
 from tasks.jobs import notifications as job
+from tasks.jobs import sending
 from tests.factories.members import APPID, a_member
 from tests.factories.notifications import ANSWERED, SYSTEM, a_grant, all_templates, an_answer
 
@@ -124,7 +125,7 @@ def test_busy_is_tried_three_times_and_the_allowance_comes_back(core: Core, wech
         job.deliver_batch(core, [message_id])
         assert message(core, message_id).attempts == attempt, "not before its time"
         clock.move(timedelta(hours=2))
-    assert job.deliver_due(core, clock.now()) == 1
+    assert sending.send_due(core, clock.now()) == 1
     found = message(core, message_id)
     assert (found.state, found.reason, found.attempts) == ("failed", "busy", 3)
     assert grant(core, member_id) == (1, 0)
@@ -136,7 +137,7 @@ def test_a_retry_that_succeeds_is_one_message(core: Core, wechat: FakeWeChat, cl
     job.deliver_batch(core, [message_id])
     assert message(core, message_id).reason == "misconfigured"
     clock.move(timedelta(hours=1))
-    job.deliver_due(core, clock.now())
+    sending.send_due(core, clock.now())
     assert message(core, message_id).state == "sent"
 
 
@@ -167,7 +168,7 @@ def test_an_unknown_outcome_is_never_sent_again_by_itself(core: Core, wechat: Fa
     assert grant(core, member_id) == (1, 1)
     clock.move(timedelta(days=2))
     job.sweep(core)
-    job.deliver_due(core, clock.now())
+    sending.send_due(core, clock.now())
     job.deliver_batch(core, [message_id])
     assert wechat.sent == []
     assert message(core, message_id).state == "uncertain"
@@ -182,7 +183,7 @@ def test_a_process_that_dies_during_the_call_leaves_it_uncertain(core: Core, wec
     assert job.sweep(core) == 1
     assert message(core, message_id).state == "uncertain"
     assert grant(core, member_id) == (0, 1)
-    assert job.deliver_due(core, clock.now()) == 0
+    assert sending.send_due(core, clock.now()) == 0
     # The call's own answer comes late and is believed.
     core.db.run(lambda s: delivery.settle(s, claims[0], Outcome("sent", msg_id="77"), now=clock.now()))
     assert message(core, message_id).state == "sent"
@@ -223,7 +224,7 @@ def test_offers_wait_for_the_end_of_the_quiet_hours_and_answers_do_not(core: Cor
     assert (waiting.state, waiting.reason) == ("queued", "quiet_hours")
     assert waiting.available_at == datetime(2026, 6, 16, 0, 0, tzinfo=UTC)
     clock.set(waiting.available_at)
-    job.deliver_due(core, clock.now())
+    sending.send_due(core, clock.now())
     assert message(core, points).state == "sent"
     core.db.run(lambda s: service.choose_quiet_hours(s, member_id, (time(0), time(0)), now=clock.now()))
 
@@ -314,7 +315,7 @@ def test_kills_at_any_moment_lose_nothing_and_send_nothing_twice(core: Core, wec
         list(pool.map(worker, [ids, ids[::-1], ids[10:], ids[:20]]))
     clock.move(timedelta(hours=1))
     job.sweep(core)
-    job.deliver_due(core, clock.now())
+    sending.send_due(core, clock.now())
     states = [message(core, one).state for one in ids]
     assert set(states) == {"sent", "uncertain"}
     assert len(wechat.sent) == 20

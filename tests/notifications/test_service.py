@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -93,6 +93,16 @@ def test_what_answers_the_members_own_acts_cannot_be_kept_out_of_the_inbox(sessi
     with pytest.raises(PreferenceUnknownError):
         service.choose(session, member_id, "gossip", "inbox", allowed=False, now=NOW)
     assert all(item.allowed for item in queries.preferences(session, member_id).items)
+
+
+def test_old_news_goes_to_the_inbox_alone_and_under_its_own_date(session: Session) -> None:
+    member_id = a_member(session, now=NOW)
+    happened = NOW - timedelta(days=4)
+    message_id = service.request(session, member_id, TicketAnswered("T1", "好", happened), key="old", now=NOW, occurred_at=happened)
+    found = queries.find(session, message_id)
+    assert found is not None
+    assert (found.state, found.reason, found.created_at) == ("skipped", "stale", happened)
+    assert queries.unread(session, member_id) == 1
 
 
 def test_quiet_hours_are_kept_and_given_up(session: Session) -> None:

@@ -27,13 +27,15 @@ def main() -> None:
     parser.add_argument("--push-url", default="", help="the product's /callbacks/wechat/mini-program; empty for no push")
     parser.add_argument("--push-token", default=demo["wechat_push_token"])
     parser.add_argument("--push-aes-key", default=demo["wechat_push_aes_key"], help="empty for the plain mode")
+    parser.add_argument("--demo-allowances", type=int, default=3, help="acceptances the demonstration's people begin with")
     options = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     target = None
     if options.push_url:
         secrets = PushSecrets(options.appid, options.push_token, options.push_aes_key)
         target = PushTarget(options.push_url, secrets, safe=bool(options.push_aes_key))
-    app = create_app(Platform(options.appid, options.secret, folder=options.data), target)
+    platform = Platform(options.appid, options.secret, folder=options.data, demo_allowances=options.demo_allowances)
+    app = create_app(platform, target)
     # The loopback only: whoever reaches it may log in as anybody.
     make_server("127.0.0.1", options.port, app, threaded=True).serve_forever()
 
