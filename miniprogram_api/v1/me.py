@@ -154,12 +154,6 @@ class PhoneOut(Output):
     merge: PhoneMergeOut | None = None
 
 
-class AvatarIn(Input):
-    """An upload of the member's own, or null to remove the picture."""
-
-    upload_id: UUID | None
-
-
 class ConsentIn(Input):
     """One declaration."""
 
@@ -280,20 +274,6 @@ def phone(body: PhoneIn) -> Response:
         bound = bind_phone(session, member_id(), number, actor=actor(), now=now())
         merged = PhoneMergeOut(into=bound.merge.into_id, merged=bound.merge.from_id) if bound.merge else None
         return 200, PhoneOut(phone_masked=bound.phone_masked, merge=merged)
-
-    return run_command(work, key_required=False)
-
-
-@bp.put("/avatar")
-@member_required
-@bp.input(AvatarIn, arg_name="body")
-@bp.output(ProfileOut)
-def avatar(body: AvatarIn) -> Response:
-    """Set the picture to an upload of one's own."""
-    change = service.ProfileChange(avatar_upload_id=body.upload_id)
-
-    def work(session: Any) -> tuple[int, ProfileOut]:
-        return 200, _profile(service.update_profile(session, member_id(), change, actor=actor(), now=now()).profile, None)
 
     return run_command(work, key_required=False)
 

@@ -17,7 +17,11 @@ def member(core, clock):
     def work(session):
         member_id = a_member(session, now=clock.now(), phone=PHONES[1])
         service.update_profile(
-            session, member_id, service.ProfileChange(nickname="小满", birthday=Birthday("lunar", 8, 15)), actor=MemberActor(member_id), now=clock.now()
+            session,
+            member_id,
+            service.ProfileChange(nickname="小满", birthday=Birthday("lunar", 8, 15)),
+            actor=MemberActor(member_id),
+            now=clock.now(),
         )
         return member_id
 
@@ -103,7 +107,9 @@ def test_a_profile_is_corrected(core, signed_in_as, member):
 def test_a_birthday_request_is_decided(core, signed_in_as, member, clock):
     def ask(day):
         change = service.ProfileChange(birthday=Birthday("solar", 5, day))
-        return core.db.run(lambda s: service.update_profile(s, member, change, actor=MemberActor(member), now=clock.now())).change_request.id
+        return core.db.run(
+            lambda s: service.update_profile(s, member, change, actor=MemberActor(member), now=clock.now())
+        ).change_request.id
 
     client, page = signed_in_as("operations"), "/admin/members/changes"
     first = ask(1)
