@@ -180,5 +180,5 @@ def forget_runs(session: Session, before: datetime, *, limit: int = 2000) -> int
 
 def note_demo(session: Session, credentials: dict[str, Any], *, now: datetime) -> None:
     """Note that this database holds the demonstration, with the log-ins to show."""
-    if not insert_if_absent(session, DemoLoad, {"name": "demo", "credentials": credentials, "loaded_at": now}):
-        update_where(session, sa.update(DemoLoad).where(DemoLoad.name == "demo").values(credentials=credentials, loaded_at=now))
+    insert_if_absent(session, DemoLoad, {"name": "demo", "credentials": credentials, "loaded_at": now})
+    update_where(session, sa.update(DemoLoad).where(DemoLoad.name == "demo").values(credentials=credentials, loaded_at=now))

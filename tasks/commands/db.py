@@ -8,8 +8,6 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from server.kernel.db import Base
-
 if TYPE_CHECKING:
     from server.bootstrap import Core
 
@@ -18,10 +16,6 @@ def prepare_database(core: Core) -> None:
     """Bring a database to the newest migration; safe from several processes at once, and quick when nothing is to do."""
     from server.migrations import runner  # noqa: PLC0415 - the web builds these commands too and has no use for Alembic
 
-    if not runner.heads():
-        runner.load_models()
-        Base.metadata.create_all(core.db.engine)
-        return
     runner.upgrade(core.db.engine)
 
 
