@@ -7,6 +7,7 @@ member's rows are counted under that lock, and the UNIQUE slot holds the member'
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from server.kernel.actors import Actor
 
 _CODE_CHARS = 14
+# How often a template may be edited while one coupon of it is given.
+_EDITS_ENDURED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,46 +201,79 @@ def _give(
     now: datetime,
     reason: str | None,
 ) -> CouponView:
-    zone = zone_of(session)
-    limits = template.draft.limits
-    today = business_date(now, zone)
-    begins, ends = template.draft.validity.window(now, zone)
-    if ends <= now:
-        raise NotInWindowError
+    today = business_date(now, zone_of(session))
+    _check_window(session, template, now)
     # The member's limit before the stock: who has theirs already need not wait for the template's row.
-    _check_member(session, member_id, template, today)
-    cost = (template.draft.terms.worst_case_fen() or 0) if limits.budget_fen is not None else 0
-    taken = _take_stock(session, template.id, today, cost)
-    # Another request of this member, or an edit, may have passed us before we had the row; from here on none can.
-    template = _template(session, template.id) if taken != template.version else template
     slots = _check_member(session, member_id, template, today)
+    if template.left == 0:
+        raise SoldOutError
+    for _ in range(_EDITS_ENDURED):
+        cost = _cost_fen(template)
+        if _take_stock(session, template, today, cost):
+            break
+        # Either it was edited since it was read, and then it is read again, or it cannot be had.
+        template = _after_refusal(session, template, today, cost)
+        _check_window(session, template, now)
+    else:
+        raise NotInWindowError
+    limits = template.draft.limits
+    # Requests of this member may have passed us before we had the row. For a limit of one the UNIQUE slot tells; for
+    # others the rows are counted again, and from here on none can be added.
+    if limits.per_member != 1 or limits.per_member_daily is not None:
+        slots = _check_member(session, member_id, template, today)
+    return _insert(session, member_id, template, source, slots, cost, actor=actor, now=now, reason=reason)
+
+
+def _insert(
+    session: Session,
+    member_id: UUID,
+    template: TemplateView,
+    source: Source | None,
+    slots: Sequence[int | None],
+    cost_fen: int,
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str | None,
+) -> CouponView:
+    zone = zone_of(session)
     coupon_id = uuid7()
+    begins, ends = template.draft.validity.window(now, zone)
     values: dict[str, Any] = {
         "id": coupon_id,
         "code": f"C{random_code(_CODE_CHARS)}",
         "template_id": template.id,
         "member_id": member_id,
-        "slot": _free_slot(slots) if limits.per_member is not None else None,
+        "slot": _free_slot(slots) if template.draft.limits.per_member is not None else None,
         "state": CouponState.ISSUED.value,
         "version": 1,
         "terms": template.draft.terms.to_document(),
         "valid_from": begins,
         "valid_until": ends,
         "issued_at": now,
-        "issued_day": today,
-        "committed_fen": cost,
+        "issued_day": business_date(now, zone),
+        "committed_fen": cost_fen,
         "source_namespace": source.namespace if source else CLAIM_NAMESPACE,
         "source_key": source.key if source else coupon_id.hex,
     }
     if not insert_if_absent(session, Coupon, values):
         raise ClaimLimitReachedError if source is None else SourceConflictError
-    row = session.get_one(Coupon, coupon_id, populate_existing=True)
+    row = Coupon(**values)  # never added to the session: it only tells what was inserted
     write_transition(session, row.id, "issue", None, CouponState.ISSUED, actor=actor, now=now, reason=reason)
     tell(session, events.ISSUED, row, now=now)
     return coupon_view(row, now)
 
 
-def _check_member(session: Session, member_id: UUID, template: TemplateView, today: Any) -> list[int | None]:
+def _check_window(session: Session, template: TemplateView, now: datetime) -> None:
+    if template.draft.validity.window(now, zone_of(session))[1] <= now:
+        raise NotInWindowError
+
+
+def _cost_fen(template: TemplateView) -> int:
+    return (template.draft.terms.worst_case_fen() or 0) if template.draft.limits.budget_fen is not None else 0
+
+
+def _check_member(session: Session, member_id: UUID, template: TemplateView, today: date) -> list[int | None]:
     limits = template.draft.limits
     if limits.per_member is None and limits.per_member_daily is None:
         return []
@@ -255,13 +291,14 @@ def _free_slot(slots: Sequence[int | None]) -> int:
     return next(slot for slot in range(1, len(slots) + 2) if slot not in slots)
 
 
-def _take_stock(session: Session, template_id: UUID, today: Any, cost_fen: int) -> int:
+def _take_stock(session: Session, template: TemplateView, today: date, cost_fen: int) -> bool:
+    """Take one coupon of the stock, the day's stock and the budget, in one conditional UPDATE of the template as it was read."""
     table = CouponTemplate
     statement = (
         sa.update(table)
         .where(
-            table.id == template_id,
-            table.state == TemplateState.PUBLISHED,
+            table.id == template.id,
+            table.version == template.version,
             sa.or_(table.stock.is_(None), table.issued < table.stock),
             sa.or_(table.daily_stock.is_(None), table.day.is_(None), table.day != today, table.day_issued < table.daily_stock),
             sa.or_(table.budget_fen.is_(None), table.budget_committed_fen + cost_fen <= table.budget_fen),
@@ -274,17 +311,18 @@ def _take_stock(session: Session, template_id: UUID, today: Any, cost_fen: int) 
             (table.budget_committed_fen, table.budget_committed_fen + cost_fen),
         )
     )
-    taken = update_where(session, statement)
-    row = session.execute(
-        sa.select(table.version, table.state, table.stock, table.issued, table.daily_stock, table.day, table.day_issued).where(
-            table.id == template_id
-        )
-    ).one()
-    if taken:
-        return int(row.version)
-    if row.state != TemplateState.PUBLISHED:
+    return update_where(session, statement) == 1
+
+
+def _after_refusal(session: Session, seen: TemplateView, today: date, cost_fen: int) -> TemplateView:
+    """Return the template as it was edited meanwhile, or raise why nothing of it can be had."""
+    row = session.get(CouponTemplate, seen.id, populate_existing=True)
+    if row is None or row.state != TemplateState.PUBLISHED:
         raise NotInWindowError
-    left_in_all = row.stock is None or row.issued < row.stock
-    if left_in_all and row.daily_stock is not None and row.day == today and row.day_issued >= row.daily_stock:
+    in_stock = row.stock is None or row.issued < row.stock
+    in_budget = row.budget_fen is None or row.budget_committed_fen + cost_fen <= row.budget_fen
+    if in_stock and in_budget and row.daily_stock is not None and row.day == today and row.day_issued >= row.daily_stock:
         raise SoldOutTodayError
-    raise SoldOutError
+    if not in_stock or row.version == seen.version:
+        raise SoldOutError
+    return template_view(row)
