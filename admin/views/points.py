@@ -45,7 +45,7 @@ KINDS = {
     "unlock": Tag(N_("Unlocked"), "cyan"),
     "reserve": Tag(N_("Reserved"), "gold"),
     "release": Tag(N_("Released"), "grey"),
-    "redeem": Tag(N_("Redeemed"), "blue"),
+    "redeem": Tag(N_("Points redeemed"), "blue"),
     "return": Tag(N_("Returned"), "cyan"),
     "expire": Tag(N_("Expired"), "grey"),
     "reverse": Tag(N_("Reversed"), "red"),
@@ -220,10 +220,10 @@ class PointsView(ConsoleView):
             N_("Points issued, redeemed, expired and reversed"),
             [f"{day.day:%m-%d}" for day in days],
             [
-                charts.Series(N_("Issued"), [day.issued for day in days], "area"),
-                charts.Series(N_("Redeemed"), [day.redeemed for day in days]),
-                charts.Series(N_("Expired"), [day.expired for day in days]),
-                charts.Series(N_("Reversed"), [day.reversed for day in days]),
+                charts.Series(N_("Points issued"), [day.issued for day in days], "area"),
+                charts.Series(N_("Points redeemed"), [day.redeemed for day in days]),
+                charts.Series(N_("Points expired"), [day.expired for day in days]),
+                charts.Series(N_("Points reversed"), [day.reversed for day in days]),
             ],
             tip=N_("By business day; redeemed points that were returned are left out."),
         )

@@ -22,7 +22,7 @@ from server.operations import queries, service
 if TYPE_CHECKING:
     from server.bootstrap import Core
 
-LOADERS = ("staff", "catalogue", "points", "members", "partners", "coupons", "orders", "feedback", "notifications")
+LOADERS = ("staff", "catalogue", "points", "members", "partners", "coupons", "orders", "habits", "feedback", "notifications")
 _SEED = 20260615
 
 
@@ -67,11 +67,9 @@ def load_demo(core: Core) -> dict[str, Any]:
     if core.settings.production:
         raise RuntimeError("the demonstration is never loaded in production")
     with core.db.transaction() as session:
-        known = queries.demo_credentials(session)
-        if known is not None:
-            return known
         now = require_aware(core.clock.now())
-        service.note_demo(session, {}, now=now)
+        if not service.claim_demo(session, now=now):
+            return queries.demo_credentials(session) or {}
         demo = DemoContext(
             now=now,
             rng=random.Random(_SEED),  # noqa: S311 - the same demonstration everywhere is the point
