@@ -30,7 +30,7 @@ class ReceiptNotPossibleError(ConflictError):
     """There is nothing to receive."""
 
     code = "receipt_not_possible"
-    message = "Receipt of this order cannot be confirmed now (%(state)s)."
+    message = "Receipt of this order cannot be confirmed now."
 
 
 class OrderInvalidError(InvalidError):
