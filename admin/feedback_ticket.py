@@ -88,6 +88,7 @@ class TicketPage:
     tier: str
     points_available: int
     orders: Sequence[OrderLine]
+    order_url: str | None
     others: Sequence[TicketView]
     agents: Sequence[StaffView]
     assignee: str
@@ -121,6 +122,7 @@ def load(session: Session, ticket_no: str, *, secret_key: str, now: datetime) ->
         tier=tiers.of_member(session, ticket.member_id).name,
         points_available=points.balance(session, ticket.member_id, now=now).available,
         orders=_orders(session, ticket),
+        order_url=_order_url(session, ticket.order_no),
         others=[other for other in found.items if other.id != ticket.id][:_FEW],
         agents=agents,
         assignee=_name(session, agents, ticket.assignee_id),
@@ -149,10 +151,15 @@ def _orders(session: Session, ticket: TicketView) -> list[OrderLine]:
             order.placed_at,
             order.payable_fen,
             order.state,
-            console_url_or_none("orders.detail", order_id=order.id) or console_url_or_none("orders.detail", order_no=order.order_no),
+            console_url_or_none("orders.detail", order_id=order.id),
         )
         for order in found.items
     ]
+
+
+def _order_url(session: Session, order_no: str | None) -> str | None:
+    order = orders.by_no(session, order_no) if order_no else None
+    return console_url_or_none("orders.detail", order_id=order.id) if order else None
 
 
 def _conversation(detail: TicketDetail, secret_key: str, now: datetime) -> list[Said]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 TABS = {
-    "live": N_("Open tickets"),
+    "live": N_("Not closed"),
     "mine": N_("Mine"),
     "unassigned": N_("Unassigned"),
     "overdue": N_("Overdue"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Literal, ParamSpec, cast
 from uuid import UUID
 
 from apiflask import APIBlueprint
@@ -15,12 +17,14 @@ from werkzeug.datastructures import FileStorage
 from miniprogram_api import context
 from miniprogram_api.auth import member_required, public
 from miniprogram_api.idempotent import json_response
-from miniprogram_api.schemas import Output
+from miniprogram_api.schemas import Input, Output
 from server.files import service
 from server.files.errors import LinkInvalidError
 from server.files.queries import UploadView
 from server.files.rules import Purpose
 from server.members import service as members
+
+P = ParamSpec("P")
 
 bp = APIBlueprint("v1_uploads", __name__, tag="Uploads")
 
@@ -38,6 +42,19 @@ class PictureIn(BaseModel):
     model_config = ConfigDict(extra="ignore", arbitrary_types_allowed=True)
 
     file: UploadFile
+
+
+class AvatarIn(Input):
+    """A picture handed in before, or null for none."""
+
+    upload_id: UUID | None
+
+
+class AvatarOut(Output):
+    """The avatar as it is now."""
+
+    upload_id: UUID | None
+    url: str | None
 
 
 class UploadIn(PictureIn):
@@ -73,11 +90,35 @@ def hand_in(form_and_files_data: UploadIn) -> Response:
     return _answer(upload, 201)
 
 
+def _choose_avatar(json_data: AvatarIn) -> Response:
+    change = members.ProfileChange(avatar_upload_id=json_data.upload_id)
+    member_id, now = context.member_id(), context.now()
+    context.core().db.run(lambda session: members.update_profile(session, member_id, change, actor=context.actor(), now=now))
+    url = address_of(json_data.upload_id) if json_data.upload_id else None
+    return json_response(AvatarOut(upload_id=json_data.upload_id, url=url))
+
+
+def _or_chosen(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Let a JSON body choose an upload made before, in place of a picture in the form."""
+
+    @wraps(view)
+    def either(*args: P.args, **kwargs: P.kwargs) -> Response:
+        if not request.is_json:
+            return view(*args, **kwargs)
+        # APIFlask brings the body in, so that the caller gives none.
+        return cast("Callable[[], Response]", bp.input(AvatarIn)(_choose_avatar))()
+
+    return either
+
+
 @bp.put("/api/v1/me/avatar")
 @member_required
+@_or_chosen
 @bp.input(PictureIn, location="form_and_files")
-@bp.doc(summary="Set the avatar")
-@bp.output(UploadOut)
+@bp.doc(
+    summary="Set the avatar", description="With a picture as a form, or with JSON `{upload_id}` of one handed in before (null for none)."
+)
+@bp.output(AvatarOut)
 def set_avatar(form_and_files_data: PictureIn) -> Response:
     """Take in a picture and make it the member's avatar, in one transaction."""
     data, content_type = _read(form_and_files_data.file)
@@ -87,8 +128,7 @@ def set_avatar(form_and_files_data: PictureIn) -> Response:
         upload = service.store_upload(
             session, core.files, owner_member_id=member_id, purpose=Purpose.AVATAR, data=data, content_type=content_type, now=now
         )
-        service.attach(session, [upload.id], now=now)
-        members.set_avatar(session, member_id, upload.id, actor=context.actor(), now=now)
+        members.update_profile(session, member_id, members.ProfileChange(avatar_upload_id=upload.id), actor=context.actor(), now=now)
         return upload
 
     return _answer(core.db.run(work), 200)

@@ -132,3 +132,25 @@ def test_a_reopening_starts_a_new_round_that_can_be_rated_again(client: FlaskCli
     assert (reopened.status_code, reopened.json["state"], reopened.json["rating"]) == (200, "reopened", None)
     core.db.run(lambda session: service.reply(session, number, "再次补发", actor=an_agent(), now=core.clock.now()))
     assert post(client, member, f"tickets/{number}/rating", {"score": 4}, key="d").status_code == 201
+
+
+def test_an_avatar_is_made_small_and_becomes_the_members(client: FlaskClient, core: Core, member: Caller) -> None:
+    large = a_picture("JPEG", size=(1200, 900))
+    answer = client.put("/api/v1/me/avatar", data={"file": (io.BytesIO(large), "me.jpg")}, headers=member.headers)
+    assert answer.status_code == 200, answer.text
+    from server.files import queries as files
+    from server.members import queries as members
+
+    with core.db.reading() as session:
+        avatar = members.require(session, member.member_id).avatar_upload_id
+        assert avatar is not None
+        assert str(avatar) == answer.json["upload_id"]
+        assert files.owned(session, member.member_id, [avatar])[0].width == 512
+    refused = client.put("/api/v1/me/avatar", data={"file": (io.BytesIO(b"<svg/>"), "me.jpg")}, headers=member.headers)
+    assert refused.status_code == 415
+    gone = client.put("/api/v1/me/avatar", json={"upload_id": None}, headers=member.headers)
+    assert (gone.status_code, gone.json) == (200, {"upload_id": None, "url": None})
+    chosen = client.put("/api/v1/me/avatar", json={"upload_id": answer.json["upload_id"]}, headers=member.headers)
+    assert chosen.json["upload_id"] == answer.json["upload_id"]
+    assert client.put("/api/v1/me/avatar", json={}, headers=member.headers).status_code == 422
+    assert client.put("/api/v1/me/avatar", headers=member.headers).status_code == 422
