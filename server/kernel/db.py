@@ -170,6 +170,8 @@ def make_engine(url: str, *, pool_size: int = 8) -> Engine:
     if backend == "sqlite":
         # autocommit on the driver: its own implicit BEGIN comes too late and loses savepoints.
         options["connect_args"] = {"timeout": 15, "isolation_level": None, "check_same_thread": False}
+        if parsed.database not in {None, "", ":memory:"}:
+            options.update(pool_size=pool_size, max_overflow=pool_size)
     else:
         options.update(pool_size=pool_size, max_overflow=pool_size, isolation_level="READ COMMITTED", pool_recycle=1800)
     if backend == "postgresql":
