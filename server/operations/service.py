@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from server.kernel.actors import Actor
 
+_DEMO = "demo"
+_LOADING = "loading"
+
 
 def open_incident(session: Session, kind: str, subject: str, *, details: dict[str, Any], now: datetime) -> bool:
     """Open an incident, or count one more occurrence of the one that is open for this subject.
@@ -178,7 +181,19 @@ def forget_runs(session: Session, before: datetime, *, limit: int = 2000) -> int
     return len(ids)
 
 
+def claim_demo(session: Session, *, now: datetime) -> bool:
+    """Begin to load the demonstration into this database; a second loader waits here until the first has committed.
+
+    Returns:
+        True when this transaction is to load it, False when the database holds it already.
+    """
+    insert_if_absent(session, DemoLoad, {"name": _DEMO, "credentials": {_LOADING: True}, "loaded_at": now})
+    row = session.scalars(
+        sa.select(DemoLoad).where(DemoLoad.name == _DEMO).with_for_update().execution_options(populate_existing=True)
+    ).one()
+    return _LOADING in row.credentials
+
+
 def note_demo(session: Session, credentials: dict[str, Any], *, now: datetime) -> None:
-    """Note that this database holds the demonstration, with the log-ins to show."""
-    insert_if_absent(session, DemoLoad, {"name": "demo", "credentials": credentials, "loaded_at": now})
-    update_where(session, sa.update(DemoLoad).where(DemoLoad.name == "demo").values(credentials=credentials, loaded_at=now))
+    """Note that this database holds the demonstration from now on, with the log-ins to show."""
+    update_where(session, sa.update(DemoLoad).where(DemoLoad.name == _DEMO).values(credentials=credentials, loaded_at=now))

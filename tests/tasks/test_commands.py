@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from threading import Barrier, Thread
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -43,6 +44,24 @@ def test_the_demonstration_is_loaded_once_for_each_database(cli, one_loader):
     assert first.exit_code == second.exit_code == 0
     assert json.loads(first.output) == json.loads(second.output) == {"partner": {"key": "k", "secret": "s"}}
     assert len(one_loader) == 1
+
+
+@pytest.mark.committing
+def test_three_starts_at_once_load_one_demonstration(core, one_loader):
+    barrier = Barrier(3)
+    found = []
+
+    def work():
+        barrier.wait()
+        found.append(demo.load_demo(core))
+
+    threads = [Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(one_loader) == 1
+    assert found == [{"partner": {"key": "k", "secret": "s"}}] * 3
 
 
 def test_the_demonstration_is_refused_in_production(core):
