@@ -100,12 +100,9 @@ def assign(session: Session, member_id: UUID, tier_code: str, *, reason: str, ac
         raise TierNotFoundError
     # The row is the lock: two assignments of one member follow each other.
     insert_if_absent(session, MemberTier, {"member_id": member_id, "tier_id": lowest, "since": now})
-    held = session.execute(
-        sa.select(Tier.id, Tier.code, Tier.rank)
-        .join(MemberTier, MemberTier.tier_id == Tier.id)
-        .where(MemberTier.member_id == member_id)
-        .with_for_update(of=MemberTier)
-    ).one()
+    # Locked without a join: PostgreSQL would hold the new row against the tier joined before the wait, and find nothing.
+    held_id = session.scalar(sa.select(MemberTier.tier_id).where(MemberTier.member_id == member_id).with_for_update())
+    held = session.execute(sa.select(Tier.id, Tier.code, Tier.rank).where(Tier.id == held_id)).one()
     if held.id == target.id:
         return queries.of_member(session, member_id)
     session.execute(
