@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flask import flash, redirect, request
-from flask_babel import get_locale, gettext, ngettext
+from flask_babel import get_locale, gettext
 
 from admin import charts
 from admin.base import ConsoleView, action, console_url, core, current_actor, form_page, now, page, put_errors
@@ -226,7 +226,7 @@ class CouponTemplatesView(ConsoleView):
 
     def _issued(self, view: TemplateView, outcome: list[dict[str, Any]]) -> ResponseReturnValue:
         given = sum(not row["code"] for row in outcome)
-        flash(ngettext("%(num)d coupon is issued.", "%(num)d coupons are issued.", given), "success" if given else "danger")
+        flash(gettext("Coupons issued: %(count)d", count=given), "success" if given else "danger")
         table = Table([Column(N_("Card number"), "card_no", "code"), Column(N_("Result"), "code", "tag", tags=_OUTCOMES)], outcome)
         back = (N_("Coupon templates"), self.url_to("index"))
         buttons = [RowAction(N_("To the template"), self.url_to("detail", template_id=view.id), tone="primary")]
