@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 ACTIVE: dict[Any, Tag] = {True: Tag(N_("On sale"), "green"), False: Tag(N_("Not on sale"), "grey")}
-WORKING: dict[Any, Tag] = {True: Tag(N_("Open"), "green"), False: Tag(N_("Closed"), "grey")}
+WORKING: dict[Any, Tag] = {True: Tag(N_("In operation"), "green"), False: Tag(N_("Out of operation"), "grey")}
 _YES_NO = [SelectChoice("yes", L_("Yes")), SelectChoice("no", L_("No"))]
 
 
@@ -44,7 +44,7 @@ class PlaceForm(ConsoleForm):
     code = StringField(L_("Code"), [InputRequired(), Length(max=64)])
     name = StringField(L_("Name"), [InputRequired(), Length(max=191)])
     region = StringField(L_("Region"), [Length(max=64)])
-    active = SelectField(L_("Open"), choices=_YES_NO, default="yes")
+    active = SelectField(L_("In operation"), choices=_YES_NO, default="yes")
 
 
 class ProductsView(ConsoleView):

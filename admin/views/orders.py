@@ -356,7 +356,7 @@ class TransfersView(ConsoleView):
                 Column(N_("Done"), "done", "number"),
                 Column(N_("Refused rows"), "errors", "number", second=lambda row: row.error_file or ""),
                 Column(N_("Started"), "started_at", "instant"),
-                Column(N_("Finished"), "finished_at", "instant"),
+                Column(N_("Ended"), "finished_at", "instant"),
             ],
             found.items,
             empty=N_("No imports or exports yet"),

@@ -10,7 +10,7 @@ from server.audit import service as audit
 from server.catalogue.errors import CatalogueInvalidError, WarehouseNotFoundError
 from server.catalogue.models import Category, Product, StockLevel, Store, Warehouse
 from server.catalogue.rules import CATEGORY_CHARS, PlaceDraft, ProductDraft, checked_place, checked_product
-from server.kernel.db import insert_all_absent, insert_if_absent
+from server.kernel.db import insert_all_absent, insert_if_absent, insert_rows
 from server.kernel.ids import uuid7
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def add_products(session: Session, drafts: Sequence[ProductDraft], *, actor: Act
 
     Raises:
         CatalogueInvalidError: for values that cannot be.
+        CodeTakenError: another writer made one of the SKUs meanwhile; the batch may be sent again.
     """
     unique = {draft.sku: checked_product(draft) for draft in drafts}
     codes = sorted({draft.category for draft in unique.values() if draft.category})
@@ -92,7 +93,8 @@ def add_products(session: Session, drafts: Sequence[ProductDraft], *, actor: Act
             for draft in part
             if draft.sku not in there
         ]
-        added += insert_all_absent(session, Product, rows)
+        insert_rows(session, Product, rows)
+        added += len(rows)
     if added:
         audit.record(
             session, actor=actor, action="product.import", subject_type="product", subject_id="batch", after={"added": added}, now=now

@@ -77,7 +77,7 @@ class HistoryIntake:
         """
         self._fresh = _Seen()
         outcomes: list[Outcome | None] = [None] * len(drafts)
-        plain: list[tuple[int, OrderDraft]] = []
+        plain: list[tuple[int, OrderDraft, str]] = []
         known = bulk.known_fingerprints(session, drafts)
         for place, draft in enumerate(drafts):
             before = known.get((draft.channel, draft.external_no))
@@ -87,8 +87,9 @@ class HistoryIntake:
                     bulk.same_or_conflict(session, draft, before)
                     outcomes[place] = Outcome(SAME)
                 elif _is_plain(draft):
-                    plain.append((place, draft))
-                    known[(draft.channel, draft.external_no)] = bulk.fingerprint(session, draft)
+                    print_ = bulk.fingerprint(session, draft)
+                    known[(draft.channel, draft.external_no)] = print_
+                    plain.append((place, draft, print_))
                 else:
                     with session.begin_nested():
                         taken = take_in_order(session, draft, actor=self._actor, now=now)
@@ -105,7 +106,7 @@ class HistoryIntake:
         self._seen.multipliers.update(self._fresh.multipliers)
         self._seen.stores |= self._fresh.stores
 
-    def _take_in_plain(self, session: Session, plain: Sequence[tuple[int, OrderDraft]], *, now: datetime) -> list[tuple[int, int]]:
+    def _take_in_plain(self, session: Session, plain: Sequence[tuple[int, OrderDraft, str]], *, now: datetime) -> list[tuple[int, int]]:
         if not plain:
             return []
         active = points.active_rules(session, now)
@@ -113,11 +114,11 @@ class HistoryIntake:
         accruals: list[points_bulk.Accrual] = []
         rows: list[bulk.Rows] = []
         result: list[tuple[int, int]] = []
-        for place, draft in plain:
+        for place, draft, print_ in plain:
             findings = rules.amount_findings(draft)
             member_id = self._member(session, draft, findings, now=now)
             self._check_store(session, draft, findings)
-            row = bulk.rows_of(session, draft, member_id=member_id, findings=findings, actor=self._actor, now=now)
+            row = bulk.rows_of(session, draft, print_, member_id=member_id, findings=findings, actor=self._actor, now=now)
             earned = None if member_id is None else self._earned(session, member_id, draft, row, active, earned_on)
             if earned is not None and member_id is not None:
                 row.note_points(earned.total, earned.by_line)

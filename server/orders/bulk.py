@@ -84,19 +84,20 @@ def store_known(session: Session, code: str) -> bool:
 
 
 def rows_of(
-    session: Session, draft: OrderDraft, *, member_id: UUID | None, findings: list[rules.Finding], actor: Actor, now: datetime
+    session: Session, draft: OrderDraft, print_: str, *, member_id: UUID | None, findings: list[rules.Finding], actor: Actor, now: datetime
 ) -> Rows:
     """Return the rows a new sale becomes.
 
     Arguments:
         session: of the chunk's transaction; nothing is written.
         draft: a sale that was checked and is new.
+        print_: its fingerprint.
         member_id: who bought.
         findings: what is wrong with it.
         actor: who reports it.
         now: present instant.
     """
-    order = intake.order_values(session, draft, member_id=member_id, print_=fingerprint(session, draft), findings=findings, now=now)
+    order = intake.order_values(session, draft, member_id=member_id, print_=print_, findings=findings, now=now)
     order["order_no"] = dated_number(business_date(draft.placed_at, zone_of(session)).strftime("%y%m%d"))
     order_id: UUID = order["id"]
     return Rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -58,13 +58,33 @@ class Taken:
 
 def fingerprint(session: Session, draft: OrderDraft) -> str:
     """Return the keyed hash of a draft's content: equal drafts have equal ones, and it tells nothing about the receiver."""
-    document = json.dumps(asdict(draft), ensure_ascii=False, sort_keys=True, default=_plain)
-    return vault_of(session).index("order", document)
-
-
-def _plain(value: object) -> str:
-    # The same instant in another time zone is the same content.
-    return str(value.timestamp()) if isinstance(value, datetime) else str(value)
+    receiver, ref = draft.receiver, draft.member
+    content = [
+        draft.channel,
+        draft.external_no,
+        [str(ref.member_id), ref.card_no, ref.openid, ref.external_id, ref.phone],
+        # The same instant in another time zone is the same content.
+        draft.placed_at.timestamp(),
+        draft.paid_at.timestamp() if draft.paid_at else None,
+        draft.store,
+        [draft.payable_fen, draft.discount_fen, draft.shipping_fen, draft.points_paid_fen, draft.points_redeemed],
+        [receiver.name, receiver.phone, receiver.address] if receiver else None,
+        [str(coupon_id) for coupon_id in draft.coupon_ids],
+        [
+            [
+                line.line_no,
+                line.sku,
+                line.name,
+                line.category,
+                line.quantity,
+                line.unit_price_fen,
+                line.discount_fen,
+                line.amount_fen,
+            ]
+            for line in draft.lines
+        ],
+    ]
+    return vault_of(session).index("order", json.dumps(content, ensure_ascii=False))
 
 
 def replay_of(session: Session, draft: OrderDraft, print_: str) -> Taken | None:
