@@ -109,7 +109,7 @@ class MemberMergesView(ConsoleView):
             (N_("Points pending"), balances[0].pending, balances[1].pending),
             (N_("Points owed"), balances[0].debt, balances[1].debt),
             (N_("Coupons available"), pages[0].coupons_available, pages[1].coupons_available),
-            (N_("Channels"), channels[0], channels[1]),
+            (N_("Channel identities"), channels[0], channels[1]),
             (N_("Status"), gettext(STATUSES[into.status].label), gettext(STATUSES[other.status].label)),
         ]
         table = Table(

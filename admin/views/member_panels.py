@@ -157,7 +157,7 @@ def _coupons(session: Session, member_id: UUID, now: datetime) -> Part:
     rows = coupons.wallet(session, member_id, None, _SHOWN, now=now).items
     table = Table(
         [
-            Column(N_("Coupon"), "name", second="code"),
+            Column(N_("Coupon"), "name", "link", href=lambda row: console_url_or_none("coupons.detail", coupon_id=row.id), second="code"),
             Column(N_("State"), "state", "tag", tags=COUPON_STATES),
             Column(N_("Valid until"), "valid_until", "minute"),
             Column(N_("Issued"), "issued_at", "minute"),
@@ -178,7 +178,7 @@ def _orders(session: Session, member_id: UUID, _now: datetime) -> Part:
                 N_("Order"),
                 "order_no",
                 "link",
-                href=lambda row: console_url_or_none("orders.detail", order_no=row.order_no),
+                href=lambda row: console_url_or_none("orders.detail", order_id=row.id),
                 second="first_line",
             ),
             Column(N_("State"), "state", "tag", tags=ORDER_STATES),
@@ -260,7 +260,7 @@ def _identities(session: Session, member_id: UUID, now: datetime) -> Part:
         members.sessions_of(session, member_id, now),
         empty=N_("Nobody is logged in"),
     )
-    return Part([Panel(N_("Channels"), table=identities, name="channels"), Panel(N_("Log-ins"), table=log_ins, name="sessions")])
+    return Part([Panel(N_("Channel identities"), table=identities, name="channels"), Panel(N_("Log-ins"), table=log_ins, name="sessions")])
 
 
 def _history(session: Session, member_id: UUID, _now: datetime) -> Part:

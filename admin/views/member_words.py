@@ -13,6 +13,7 @@ from server.kernel.errors import DomainError
 from server.kernel.text import N_
 from server.members import queries
 from server.members.rules import Birthday, normalised_phone
+from server.tiers import queries as tiers
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _TAIL_DIGITS = 4
 
 STATUSES = {
-    "active": Tag(N_("Active"), "green"),
+    "active": Tag(N_("In good standing"), "green"),
     "frozen": Tag(N_("Frozen"), "red"),
     "deleting": Tag(N_("Leaving"), "orange"),
     "deleted": Tag(N_("Deleted"), "grey"),
@@ -50,16 +51,9 @@ def birthday_text(birthday: Birthday | None) -> str:
     return gettext("Lunar %(day)s", day=full) if birthday.calendar == "lunar" else full
 
 
-class TierTags(dict[object, Tag]):
-    """Colours tiers by name without knowing their names beforehand."""
-
-    def __missing__(self, name: object) -> Tag:
-        """Return a tag of the name itself."""
-        return Tag(str(name), "gold")
-
-    def get(self, name: object, default: Tag | None = None) -> Tag | None:  # type: ignore[override]  # of one value type only
-        """Return a tag of the name itself."""
-        return self[name] if name else default
+def tier_tags(session: Session) -> dict[object, Tag]:
+    """Return the tiers by name, each in the colour of its rank."""
+    return {tier.name: tier_tag(tier.code, tier.name) for tier in tiers.definitions(session)}
 
 
 def tier_tag(code: str, name: str) -> Tag:

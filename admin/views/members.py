@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import abort, flash, redirect, request
 from flask_babel import gettext
 from wtforms import HiddenField
-from wtforms.fields.choices import SelectChoice
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import InputRequired, Length, NumberRange
 
 from admin.base import ConsoleView, action, console_url, core, current_actor, form_page, message_of, now, page
@@ -17,7 +17,7 @@ from admin.detail import DetailPage, Field, Figure, Section
 from admin.forms import L_, ConsoleForm, FormPage, FormSection, IntegerField, SelectField, StringField, TextAreaField
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
 from admin.views.member_panels import panels_of
-from admin.views.member_words import CHANGE_STATES, GENDERS, STATUSES, WAYS, TierTags, birthday_text, phone_asked, tier_tag
+from admin.views.member_words import CHANGE_STATES, GENDERS, STATUSES, WAYS, birthday_text, phone_asked, tier_tag, tier_tags
 from server.cards import queries as cards
 from server.coupons import queries as coupon_queries
 from server.coupons import service as coupons
@@ -125,12 +125,13 @@ class MembersView(ConsoleView):
         with self.reading() as session:
             found = _search(session, asked.text("card"), phone, tail, asked.text("nickname"), asked.choice("status"), self.cursor)
             summaries = home.summaries(session, [view.id for view in found.items])
+            tiers = tier_tags(session)
         rows = [MemberRow(view, summaries.get(view.id)) for view in found.items]
         table = Table(
             columns=[
                 Column(N_("Member"), "name", "link", href=lambda row: self.url_to("detail", member_id=row.id), second=_phone_of),
                 Column(N_("Card number"), lambda row: row.summary.card_no if row.summary else None, "code"),
-                Column(N_("Tier"), lambda row: row.summary.tier_name if row.summary else None, "tag", tags=TierTags()),
+                Column(N_("Tier"), lambda row: row.summary.tier_name if row.summary else None, "tag", tags=tiers),
                 Column(N_("Points"), lambda row: row.summary.points_available if row.summary else 0, "points"),
                 Column(N_("Status"), lambda row: row.view.status, "tag", tags=STATUSES),
                 Column(N_("Joined through"), lambda row: row.view.joined_via, "tag", tags=WAYS),
@@ -221,6 +222,7 @@ class MembersView(ConsoleView):
             panels = panels_of(session, member, now())
             changes = queries.change_requests_of(session, member_id)
             aliases = cards.aliases_of(session, member_id)
+            tiers = tier_tags(session)
         profile = Section(
             N_("Profile"),
             [
@@ -238,7 +240,7 @@ class MembersView(ConsoleView):
             N_("Card and tier"),
             [
                 Field(N_("Card number"), page_of_home.card_no, "code"),
-                Field(N_("Tier"), page_of_home.tier_name, "tag", TierTags()),
+                Field(N_("Tier"), page_of_home.tier_name, "tag", tiers),
                 Field(N_("Former card numbers"), "、".join(aliases)),
                 Field(N_("Reason of the status"), member.status_reason),
             ],

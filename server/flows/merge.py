@@ -16,7 +16,7 @@ from server.files import service as files
 from server.kernel.actors import Actor
 from server.members import queries as member_queries
 from server.members import service as members
-from server.members.errors import MergeNeedsStaffError
+from server.members.errors import MergeNeedsStaffError, MergeRefusedError
 from server.notifications import service as notifications
 from server.orders import service as orders
 from server.points import service as points
@@ -78,10 +78,15 @@ def bind_phone(session: Session, member_id: UUID, phone_e164: str, *, actor: Act
 
     Raises:
         MergeNeedsStaffError: the other record logs in from the same WeChat app.
+        MergeRefusedError: the other record was changed at this very moment; asking again finds it as it is now.
     """
     holder = member_queries.by_phone(session, phone_e164)
     if holder is None or holder == member_id:
         return members.bind_phone(session, member_id, phone_e164, actor=actor, now=now)
+    # Locked before it is decided: of several who bind one number at once, the second must see whom the first made of it.
+    members.lock_pair(session, member_id, holder)
+    if member_queries.by_phone(session, phone_e164) != holder:
+        raise MergeRefusedError
     direction = member_queries.automatic_merge(session, member_id, holder)
     if direction is None:
         raise MergeNeedsStaffError

@@ -26,6 +26,7 @@ from server.members.errors import (
     ChangeDecidedError,
     ChangePendingError,
     IdentityTakenError,
+    MemberNotFoundError,
     PhoneTakenError,
     ReasonRequiredError,
     StatusRefusedError,
@@ -112,10 +113,12 @@ def bind_phone(session: Session, member_id: UUID, phone_e164: str, *, actor: Act
     ``flows.merge.bind_phone`` stands above this and joins the records when an unclaimed member holds the number.
 
     Raises:
-        MemberNotFoundError: there is no such member.
+        MemberNotFoundError: there is no such member, or it was merged or deleted.
         PhoneTakenError: another live member holds the number.
     """
     member = lock(session, member_id)
+    if member.status not in rules.LIVE_STATUSES:
+        raise MemberNotFoundError
     holder = queries.by_phone(session, phone_e164)
     if holder is not None and holder != member_id:
         raise PhoneTakenError

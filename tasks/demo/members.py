@@ -10,7 +10,8 @@ from faker import Faker
 
 from server.cards import service as cards
 from server.flows.login import log_in
-from server.kernel.actors import MemberActor
+from server.kernel.actors import MemberActor, PartnerActor
+from server.kernel.ids import uuid7
 from server.members import service as members
 from server.members.rules import Birthday
 from server.tiers import queries as tier_queries
@@ -25,9 +26,9 @@ PEOPLE = 120
 _TILL_SHARE = 4  # every fourth is known to a till only
 _LATEST = timedelta(hours=20)
 _NICKNAMES = (
-    "小满", "阿泽", "一只橘猫", "慢慢来", "云朵", "南风知意", "山茶", "豆豆妈", "老陈", "早睡的人", "柠檬茶", "江边散步", "麦子",
-    "北方有鱼", "糖炒栗子", "木易", "夏天的风", "不吃香菜", "跑步的李姐", "月半弯", "青团", "晚安喵", "大白兔", "西湖边的人", "拾光", "阿宁",
-    "冬瓜汤", "知了", "半糖",
+    "小满", "阿泽", "一只橘猫", "慢慢来", "云朵", "南风知意", "山茶", "豆豆妈", "老陈", "早睡的人",
+    "柠檬茶", "江边散步", "麦子", "北方有鱼", "糖炒栗子", "木易", "夏天的风", "不吃香菜", "跑步的李姐", "月半弯",
+    "青团", "晚安喵", "大白兔", "西湖边的人", "拾光", "阿宁", "冬瓜汤", "知了", "半糖",
 )  # fmt: skip
 _CITIES = ("上海", "杭州", "苏州", "南京", "宁波", "北京", "深圳", "广州", "成都", "武汉", "厦门", "西安")
 _INTERESTS = ("咖啡", "烘焙", "亲子", "露营", "护肤", "家居", "阅读", "运动", "宠物", "茶")
@@ -41,11 +42,12 @@ def load(session: Session, demo: DemoContext) -> None:
     names.seed_instance(demo.rng.randrange(2**32))
     ages = sorted((demo.rng.random() ** 1.6 * 540 for _ in range(PEOPLE)), reverse=True)
     openids: list[str] = []
+    till = PartnerActor(uuid7(), "POS")
     for number, days in enumerate(ages):
         joined = demo.now - _LATEST - timedelta(days=days, minutes=demo.rng.randrange(600))
         phone = f"+86{demo.rng.choice(_PREFIXES)}{demo.rng.randrange(10**8):08d}"
         if number % _TILL_SHARE == _TILL_SHARE - 1:
-            member_id = members.enrol_unclaimed(session, phone=phone, external_ids={"pos": f"P{number}"}, actor=demo.actor, now=joined)
+            member_id = members.enrol_unclaimed(session, phone=phone, external_ids={"pos": f"P{number}"}, actor=till, now=joined)
             cards.issue(session, member_id, now=joined)
         else:
             openid = f"demo-openid-{number:03d}"
