@@ -41,9 +41,13 @@ def accrue(
     Earned points repay debt first, at once or when they unlock.
 
     Arguments:
+        session: of an open transaction.
+        member_id: whose points.
         points: one or more.
         source: the business fact; the same source again returns the same entry.
         reason: English msgid or the staff's own words, shown to the member.
+        actor: who does it.
+        now: present instant.
         available_at: pending until then; at once when None or past.
         expires_at: first instant at which they are gone; by the rule's policy when None, never without a rule.
         rule: the rule version that gave them.

@@ -53,6 +53,8 @@ def unlock_due(session: Session, now: datetime, limit: int = 500) -> int:
     """Make available the pending lots whose time has come.
 
     Arguments:
+        session: of an open transaction.
+        now: present instant.
         limit: lots at most.
 
     Returns:
@@ -67,6 +69,8 @@ def expire_due(session: Session, now: datetime, limit: int = 500) -> int:
     """Expire the available lots whose time is over, exactly what is left in them; points set aside are spared.
 
     Arguments:
+        session: of an open transaction.
+        now: present instant.
         limit: lots at most.
 
     Returns:
@@ -83,7 +87,9 @@ def unlock_source(session: Session, source: Source, *, now: datetime, available_
     """Move the moment at which the points of an accrual become available; unlock them at once when it has passed.
 
     Arguments:
+        session: of an open transaction.
         source: of the accrual, as it was given to ``accrue``.
+        now: present instant.
         available_at: the new moment.
 
     Returns:

@@ -123,7 +123,9 @@ def search_entries(session: Session, wanted: LedgerFilter, page: PageRequest) ->
     """Return entries of all members, newest first.
 
     Arguments:
+        session: of an open transaction.
         wanted: ``source`` is the key, or the namespace and key with a slash between, or the beginning of the key.
+        page: which page.
     """
     statement = sa.select(*_ROW)
     if wanted.member_id is not None:

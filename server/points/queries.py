@@ -125,6 +125,8 @@ def balance(session: Session, member_id: UUID, *, now: datetime | None = None) -
     """Return a member's balance in one statement; all zero when no account was opened.
 
     Arguments:
+        session: of an open transaction.
+        member_id: whose points.
         now: from when the 30 days of ``expiring_soon`` count; the machine's clock when None.
     """
     now = now or datetime.now(UTC)
@@ -152,6 +154,9 @@ def entries(session: Session, member_id: UUID, page: PageRequest, *, kind: str |
     """Return a member's statement, newest first, with the history of memberships that were merged into it.
 
     Arguments:
+        session: of an open transaction.
+        member_id: whose points.
+        page: which page.
         kind: only entries of this kind.
     """
     merged = session.scalars(sa.select(PointsAccount.member_id).where(PointsAccount.merged_into == member_id)).all()
@@ -190,6 +195,9 @@ def lots(session: Session, member_id: UUID, page: PageRequest, *, only_left: boo
     """Return a member's lots, newest first.
 
     Arguments:
+        session: of an open transaction.
+        member_id: whose points.
+        page: which page.
         only_left: pass over lots of which nothing is left.
     """
     statement = sa.select(*_LOT).where(PointsLot.member_id == member_id)

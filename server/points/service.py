@@ -115,8 +115,13 @@ def return_redemption(
     A lot that expired meanwhile is opened again for the days of the settings.
 
     Arguments:
+        session: of an open transaction.
         entry: the redemption, by its id or its source.
         points: how many, or None for all that were not returned yet.
+        source: the business fact; the same source again returns the same entry.
+        reason: shown to the member.
+        actor: who does it.
+        now: present instant.
 
     Raises:
         EntryNotFoundError: there is no such entry.
@@ -174,7 +179,13 @@ def reverse(
     debt (``negative``) or is forgiven (``within_balance``).
 
     Arguments:
+        session: of an open transaction.
+        entry_id: the entry.
         points: how many, or None for all that were not taken back yet.
+        source: the business fact; the same source again returns the same entry.
+        reason: shown to the member.
+        actor: who does it.
+        now: present instant.
         policy: for this once; the settings' policy when None.
 
     Raises:
@@ -225,8 +236,13 @@ def adjust(session: Session, member_id: UUID, points: Points, *, source: Source,
     """Correct a member's balance by hand; the audit trail keeps who and why.
 
     Arguments:
+        session: of an open transaction.
+        member_id: whose points.
         points: more than zero gives, less takes.
+        source: the business fact; the same source again returns the same entry.
         reason: in the staff's own words.
+        actor: who does it.
+        now: present instant.
 
     Raises:
         InvalidError: zero points.

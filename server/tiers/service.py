@@ -86,7 +86,12 @@ def assign(session: Session, member_id: UUID, tier_code: str, *, reason: str, ac
     """Give a member a tier. The tier they hold already changes nothing.
 
     Arguments:
+        session: of an open transaction.
+        member_id: whose tier.
+        tier_code: the tier to hold.
         reason: shown to the member and kept with the change.
+        actor: who does it.
+        now: present instant.
 
     Raises:
         TierNotFoundError: no tier has that code.

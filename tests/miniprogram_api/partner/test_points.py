@@ -18,7 +18,7 @@ from tests.factories.members import a_member, a_partner, signed_call
 
 @pytest.fixture
 def till(core):
-    """Give till(path, body, **options) → response, signed by a partner that may move points."""
+    """Give a function of path and body that makes a call, signed by a partner that may move points."""
     app = APIFlask("api", json_errors=False)
     app.extensions["huiban"] = core
     Babel(app, default_locale="en")
