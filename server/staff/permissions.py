@@ -102,7 +102,7 @@ ROLES: tuple[RoleDefinition, ...] = (
     ),
     RoleDefinition(
         "service",
-        N_("Customer service"),
+        N_("Service agent"),
         N_("Answers members: tickets, order look-up, and the benefits that make things right."),
         frozenset(
             {

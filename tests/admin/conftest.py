@@ -34,8 +34,14 @@ def open_account(core: Core, role: str) -> None:
 
     def work(session):
         staff_id = service.create(
-            session, email=account.email, name=account.name, password=account.password, roles=[role],
-            actor=SystemActor("tests"), reason="tests", now=core.clock.now(),
+            session,
+            email=account.email,
+            name=account.name,
+            password=account.password,
+            roles=[role],
+            actor=SystemActor("tests"),
+            reason="tests",
+            now=core.clock.now(),
         )
         login.set_known_secret(session, staff_id, account.totp_secret, now=core.clock.now())
         return staff_id

@@ -77,7 +77,14 @@ def test_after_the_log_in_one_goes_on_to_where_one_wanted_to_and_never_to_anothe
 def test_a_new_account_must_set_its_second_factor_up(app, core):
     core.db.run(
         lambda session: service.create(
-            session, email="new@example.com", name="新同事", password="kqzv-7712-Berg-hain", roles=["service"], actor=ACTOR, reason="joins", now=core.clock.now()
+            session,
+            email="new@example.com",
+            name="新同事",
+            password="kqzv-7712-Berg-hain",
+            roles=["service"],
+            actor=ACTOR,
+            reason="joins",
+            now=core.clock.now(),
         )
     )
     client = app.test_client()

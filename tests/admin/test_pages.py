@@ -23,7 +23,14 @@ HOSTILE = [
 def other_account(core, name="周子涵"):
     return core.db.run(
         lambda session: service.create(
-            session, email="zhou@example.com", name=name, password="kqzv-7712-Berg-hain", roles=["service"], actor=SystemActor("tests"), reason="joins", now=core.clock.now()
+            session,
+            email="zhou@example.com",
+            name=name,
+            password="kqzv-7712-Berg-hain",
+            roles=["service"],
+            actor=SystemActor("tests"),
+            reason="joins",
+            now=core.clock.now(),
         )
     )
 
@@ -36,10 +43,15 @@ def view(core, staff_id):
 def test_an_account_is_opened_changed_and_switched_off_from_the_page_with_a_reason(core, signed_in_as):
     client = signed_in_as("security")
     token = token_of(client, "/admin/staff/new")
-    wrong = client.post("/admin/staff/new", data={"csrf_token": token, "name": "王芳", "email": "wang@example.com", "roles": ["admin", "auditor"], "reason": "joins"})
+    wrong = client.post(
+        "/admin/staff/new",
+        data={"csrf_token": token, "name": "王芳", "email": "wang@example.com", "roles": ["admin", "auditor"], "reason": "joins"},
+    )
     assert wrong.status_code == 422
     assert "须由不同人员担任" in wrong.get_data(as_text=True)
-    done = client.post("/admin/staff/new", data={"csrf_token": token, "name": "王芳", "email": "wang@example.com", "roles": ["service"], "reason": "joins"})
+    done = client.post(
+        "/admin/staff/new", data={"csrf_token": token, "name": "王芳", "email": "wang@example.com", "roles": ["service"], "reason": "joins"}
+    )
     assert done.status_code == 200
     with core.db.reading() as session:
         account = queries.list_accounts(session, text="王芳").items[0]
@@ -73,8 +85,15 @@ def test_hostile_texts_are_shown_as_texts_everywhere(core, signed_in_as):
     for text in HOSTILE:
         core.db.run(
             lambda session, text=text: audit_service.record(
-                session, actor=StaffActor(uuid4(), text[:60]), action="points.adjust", subject_type="member", subject_id=uuid4(),
-                before={text: text}, after={text: "x"}, reason=text, now=core.clock.now(),
+                session,
+                actor=StaffActor(uuid4(), text[:60]),
+                action="points.adjust",
+                subject_type="member",
+                subject_id=uuid4(),
+                before={text: text},
+                after={text: "x"},
+                reason=text,
+                now=core.clock.now(),
             )
         )
     with core.db.reading() as session:
@@ -94,7 +113,13 @@ def test_the_trail_is_searched_checked_and_downloaded(core, signed_in_as):
     client = signed_in_as("auditor")
     core.db.run(
         lambda session: audit_service.record(
-            session, actor=SystemActor("=cmd|x"), action="points.adjust", subject_type="member", subject_id="1", reason="=1+1", now=core.clock.now()
+            session,
+            actor=SystemActor("=cmd|x"),
+            action="points.adjust",
+            subject_type="member",
+            subject_id="1",
+            reason="=1+1",
+            now=core.clock.now(),
         )
     )
     core.db.run(lambda session: audit_service.seal(session, core.clock.now()))
@@ -144,7 +169,13 @@ def test_the_queues_page_and_its_events_are_read_only_tables(core, signed_in_as)
     event_id = uuid4()
     core.db.run(
         lambda session: publish(
-            session, "points.accrued", key="k1", aggregate_type="member", aggregate_id=event_id, payload={"entry_id": "<b>1</b>"}, now=core.clock.now()
+            session,
+            "points.accrued",
+            key="k1",
+            aggregate_type="member",
+            aggregate_id=event_id,
+            payload={"entry_id": "<b>1</b>"},
+            now=core.clock.now(),
         )
     )
     client = signed_in_as("admin")
@@ -170,7 +201,11 @@ def test_a_dead_delivery_goes_back_to_work_with_a_reason_on_the_trail(core, sign
     def work(session):
         publish(session, "x.y", key="k2", aggregate_type="member", aggregate_id=uuid4(), payload={}, now=core.clock.now())
         event = session.scalars(sa.select(OutboxEvent.id)).first()
-        session.add(OutboxDelivery(id=delivery_id, event_id=event, subscription="s", state="dead", attempts=9, available_at=core.clock.now(), error="boom"))
+        session.add(
+            OutboxDelivery(
+                id=delivery_id, event_id=event, subscription="s", state="dead", attempts=9, available_at=core.clock.now(), error="boom"
+            )
+        )
 
     core.db.run(work)
     client = signed_in_as("admin")

@@ -21,8 +21,15 @@ def write(core, count: int = 5, action: str = "points.adjust") -> list:
     def work(session):
         return [
             service.record(
-                session, actor=ACTOR, action=action, subject_type="member", subject_id=uuid4(), before={"points": place},
-                after={"points": place + 1, "at": core.clock.now()}, reason="补发 <b>", now=core.clock.now() + timedelta(seconds=place),
+                session,
+                actor=ACTOR,
+                action=action,
+                subject_type="member",
+                subject_id=uuid4(),
+                before={"points": place},
+                after={"points": place + 1, "at": core.clock.now()},
+                reason="补发 <b>",
+                now=core.clock.now() + timedelta(seconds=place),
             )
             for place in range(count)
         ]
@@ -89,7 +96,12 @@ def test_a_refused_change_leaves_no_entry(core):
 def test_entries_and_seals_can_neither_be_changed_nor_removed(core):
     write(core, 1)
     seal(core)
-    for statement in ("UPDATE audit_entries SET reason = 'x'", "DELETE FROM audit_entries", "UPDATE audit_seals SET hash = 'x'", "DELETE FROM audit_seals"):
+    for statement in (
+        "UPDATE audit_entries SET reason = 'x'",
+        "DELETE FROM audit_entries",
+        "UPDATE audit_seals SET hash = 'x'",
+        "DELETE FROM audit_seals",
+    ):
         with pytest.raises(DBAPIError), core.db.transaction() as session:
             session.execute(sa.text(statement))
     assert verify(core).intact
@@ -179,7 +191,13 @@ def test_a_chain_rewritten_from_the_start_does_not_meet_its_anchor(core, tmp_pat
     seal(core)
     with core.db.reading() as session:
         service.write_anchor(session, path, now=core.clock.now())
-    tamper(core, "UPDATE audit_entries SET reason = 'rewritten'", "DELETE FROM audit_seals", "DELETE FROM audit_heads", "INSERT INTO audit_pending SELECT id FROM audit_entries")
+    tamper(
+        core,
+        "UPDATE audit_entries SET reason = 'rewritten'",
+        "DELETE FROM audit_seals",
+        "DELETE FROM audit_heads",
+        "INSERT INTO audit_pending SELECT id FROM audit_entries",
+    )
     assert seal(core) == 5
     assert verify(core).intact
     assert kinds(verify(core, queries.read_anchors(path))) == {"anchor"}

@@ -28,7 +28,11 @@ def pages_of(page, console: str) -> list[str]:
         page.goto(console + path)
         found.append(path)
         links = page.eval_on_selector_all("main a[href^='/admin/']", "links => links.map(link => link.getAttribute('href'))")
-        below = [link for link in dict.fromkeys(links) if link.startswith(path) and link.rstrip("/") != path.rstrip("/") and "?" not in link and path != "/admin/"]
+        below = [
+            link
+            for link in dict.fromkeys(links)
+            if link.startswith(path) and link.rstrip("/") != path.rstrip("/") and "?" not in link and path != "/admin/"
+        ]
         forms = [link for link in below if FORMS.search(link)]
         details = [link for link in below if not FORMS.search(link)]
         found.extend([*details[:1], *forms[:2]])

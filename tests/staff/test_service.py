@@ -29,7 +29,16 @@ PASSWORD = "kqzv-7712-Berg-hain"
 
 
 def open_account(core, email="lin@example.com", roles=("operations",), **more):
-    values = {"email": email, "name": "林晓雯", "password": PASSWORD, "roles": roles, "actor": ACTOR, "reason": "joins", "now": core.clock.now(), **more}
+    values = {
+        "email": email,
+        "name": "林晓雯",
+        "password": PASSWORD,
+        "roles": roles,
+        "actor": ACTOR,
+        "reason": "joins",
+        "now": core.clock.now(),
+        **more,
+    }
     return core.db.run(lambda session: service.create(session, **values))
 
 
