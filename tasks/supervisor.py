@@ -33,16 +33,21 @@ from tasks.queues import QUEUES, connect
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
 _PORTS = range(20000, 28000)  # below what the kernel hands out for outgoing connections
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _CODES_SECONDS = 240.0  # the emulator's codes live for five minutes
 _LOOK_SECONDS = 0.2
 
 
 class StartError(Exception):
     """The product cannot be started, for a reason worth a sentence."""
+
+
+class StopAskedError(Exception):
+    """Somebody asked to stop before everything had started."""
 
 
 class Supervisor:
@@ -68,7 +73,8 @@ class Supervisor:
             The demonstration's log-ins; empty in production.
 
         Raises:
-            StartError: when a part does not come up.
+            StartError: a part does not come up.
+            StopAskedError: somebody asked to stop meanwhile.
         """
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o750)
         _check_free(self._given.host, self._given.port)
@@ -79,10 +85,15 @@ class Supervisor:
         core = build_core(self.settings)
         try:
             prepare_database(core)
-            credentials = {} if self.settings.production else load_demo(core)
+            # Its modules take seconds to load, which pass while the demonstration is made; whoever writes waits for its transaction.
+            self._start_web()
+            credentials = {} if self.settings.production else load_demo(core, between=lambda: self._go_on(stopping))
         finally:
             core.close()
-        self._start_product()
+        self._start_background()
+        self._wait("the queue", stopping, self._redis_answers)
+        if self.emulator_url:
+            self._wait("the WeChat emulator", stopping, self._emulator_answers)
         self._wait("the web", stopping, self._web_answers)
         return credentials
 
@@ -102,7 +113,6 @@ class Supervisor:
         command = [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
         self._configure(redis_url=f"redis://127.0.0.1:{port}/0")
         self._add("redis", command)
-        self._wait("the queue", None, self._redis_answers)
 
     def _start_emulator(self) -> None:
         port = _free_port()
@@ -111,13 +121,17 @@ class Supervisor:
         push_url = f"{self._local_url}/callbacks/wechat/mini-program"
         data = str((self._given.data_dir / "wechat").resolve())
         self._add("wechat-emulator", _python("-m", "server.wechat.emulator", "--port", str(port), "--data", data, "--push-url", push_url))
-        self._wait("the WeChat emulator", None, lambda: requests.get(f"{self.emulator_url}/_emulator/state", timeout=1).ok)
 
     def _configure(self, **found: str) -> None:
         self._environment |= {f"HUIBAN_{name.upper()}": value for name, value in found.items()}
         self.settings = self.settings.model_copy(update=found)
 
-    def _start_product(self) -> None:
+    def _go_on(self, stopping: threading.Event) -> None:
+        if stopping.is_set():
+            raise StopAskedError
+        self.tend()
+
+    def _start_web(self) -> None:
         settings = self.settings
         options = {
             "--interface": "wsgi",
@@ -130,6 +144,8 @@ class Supervisor:
         command = _python("-m", "granian", *web, "--respawn-failed-workers", "--workers-kill-timeout", "10", "--factory", "wsgi:create_app")
         # SIGTERM when we are gone: it has workers of its own to take along.
         self._add("web", command, parent_death=signal.SIGTERM)
+
+    def _start_background(self) -> None:
         self._add("relay", _python("-m", "tasks.relay"))
         self._add("tick", _python("-m", "tasks.tick"))
         for queue in QUEUES.values():
@@ -145,6 +161,9 @@ class Supervisor:
     def _redis_answers(self) -> bool:
         return bool(connect(self.settings.redis_url).ping())
 
+    def _emulator_answers(self) -> bool:
+        return requests.get(f"{self.emulator_url}/_emulator/state", timeout=1).ok
+
     def _web_answers(self) -> bool:
         return requests.get(f"{self._local_url}/livez", timeout=2).ok
 
@@ -153,18 +172,17 @@ class Supervisor:
         host = "127.0.0.1" if self.settings.host in {"0.0.0.0", "::"} else self.settings.host  # noqa: S104 - read, not bound
         return f"http://{host}:{self.settings.port}"
 
-    def _wait(self, what: str, stopping: threading.Event | None, answers: Any) -> None:
+    def _wait(self, what: str, stopping: threading.Event, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline and not (stopping is not None and stopping.is_set()):
-            self.tend()
+        while time.monotonic() < deadline:
+            self._go_on(stopping)
             try:
                 if answers():
                     return
             except (requests.RequestException, RedisError):
                 pass
             time.sleep(0.05)
-        if stopping is None or not stopping.is_set():
-            raise StartError(f"{what} did not start within {_START_SECONDS:.0f} seconds; see {self._logs}")
+        raise StartError(f"{what} did not start within {_START_SECONDS:.0f} seconds; see {self._logs}")
 
     def tend(self) -> None:
         """Start again whatever has ended."""
@@ -249,15 +267,16 @@ def main() -> int:
             greeting.starting()
             try:
                 credentials = supervisor.start(stopping)
-                if not stopping.is_set():
-                    greeting.started(credentials, supervisor.emulator_url, supervisor.mint_codes(credentials.get("openids", [])) or [])
+                greeting.started(credentials, supervisor.emulator_url, supervisor.mint_codes(credentials.get("openids", [])) or [])
                 while not stopping.wait(_LOOK_SECONDS):
                     supervisor.tend()
                     codes = supervisor.mint_codes(credentials.get("openids", []))
                     if codes is not None:
                         greeting.write_demo(credentials, supervisor.emulator_url, codes)
-                greeting.stopping()
+            except StopAskedError:
+                pass
             finally:
+                greeting.stopping()
                 supervisor.stop()
                 greeting.forget()
     except StartError as error:

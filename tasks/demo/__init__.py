@@ -7,6 +7,7 @@ transaction, once for each database; a later loader finds in ``demo`` what earli
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -52,11 +53,12 @@ class DemoContext:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def load_demo(core: Core) -> dict[str, Any]:
+def load_demo(core: Core, between: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Load the demonstration into a database, unless it holds it already.
 
     Arguments:
         core: of this process.
+        between: called before each loader; whatever it raises leaves the database as it was.
 
     Returns:
         The demo's credentials, kept in the database for the next start.
@@ -78,6 +80,7 @@ def load_demo(core: Core) -> dict[str, Any]:
             core=core,
         )
         for name in LOADERS:
+            between()
             if find_spec(f"{__name__}.{name}") is not None:
                 import_module(f"{__name__}.{name}").load(session, demo)
         service.note_demo(session, demo.credentials, now=now)

@@ -129,12 +129,30 @@ class Running:
         return found
 
 
+@pytest.mark.full
+@pytest.mark.committing
+@pytest.mark.xdist_group("supervisor")
+def test_ctrl_c_in_the_middle_of_the_start_ends_it_and_leaves_no_process_behind(tmp_path):
+    running = Running(tmp_path / "data")
+    try:
+        until(lambda: any("granian" in command for command in running.processes().values()), 60)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(90) == 0
+        assert running.processes() == {}
+        assert not (running.data_dir / "demo.json").exists()
+    finally:
+        for pid in running.processes():
+            os.kill(pid, signal.SIGKILL)
+        running.process.wait()
+
+
+@pytest.mark.full
 @pytest.mark.committing
 @pytest.mark.xdist_group("supervisor")
 def test_the_whole_product_starts_survives_kills_and_leaves_no_process_behind(tmp_path):
     running = Running(tmp_path / "data")
     try:
-        demo = until(running.demo, 120)
+        demo = until(running.demo, 240)
         assert set(demo) == {"base_url", "admin_url", "staff", "partner", "wechat"}
         assert all(set(person) == {"email", "password", "totp_secret", "role"} for person in demo["staff"])
         assert len(demo["wechat"]["codes"]) >= 2
@@ -163,7 +181,7 @@ def test_the_whole_product_starts_survives_kills_and_leaves_no_process_behind(tm
         assert not (running.data_dir / "demo.json").exists()
 
         running = Running(tmp_path / "data")
-        until(running.demo, 120)
+        until(running.demo, 240)
         running.process.kill()
         running.process.wait()
         until(lambda: running.processes() == {}, 40)
