@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import quote
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What may stand unescaped in a path; only used where the server does not hand on the bytes as they came.
-_PATH_SAFE = "/:@!$&'()*+,;=~-._"
+# What callers leave unescaped in a path: all that RFC 3986 allows, nothing but slashes, or JavaScript's encodeURIComponent.
+_WAYS_OF_ESCAPING = ("/:@!$&'()*+,;=~", "/", "/!'()*~")
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
 
 def partner_required(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -61,8 +63,9 @@ def _checked_partner(scope: str) -> queries.PartnerKey:
         key = queries.key(session, key_id) if key_id else None
     if key is None or not key.active:
         raise UnknownKeyError
-    signed = rules.string_to_sign(request.method, sent_path(), timestamp, nonce, request.get_data(cache=True))
-    if not rules.signature_holds(key.secret, signed, headers.get("X-Huiban-Signature", "")):
+    given, body = headers.get("X-Huiban-Signature", ""), request.get_data(cache=True)
+    signed = (rules.string_to_sign(request.method, path, timestamp, nonce, body) for path in sent_paths())
+    if not any(rules.signature_holds(key.secret, text, given) for text in signed):
         raise BadSignatureError
     if not rules.timestamp_fits(timestamp, present.timestamp()):
         raise StaleTimestampError
@@ -74,14 +77,21 @@ def _checked_partner(scope: str) -> queries.PartnerKey:
     return key
 
 
-def sent_path() -> str:
-    """Return path and query exactly as they were sent, escapes and all."""
+def sent_paths() -> list[str]:
+    """Return path and query as they were sent, escapes and all.
+
+    Granian hands on the path unescaped only. Then every usual way of escaping it is tried: they all name the same path, so a signature
+    over any of them vouches for this very request.
+    """
     raw = request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI")
     if raw:
         if "://" in raw.split("?", 1)[0]:
             # The absolute form of RFC 9112, §3.2.2: scheme and host are not part of what is signed.
             raw = "/" + raw.split("://", 1)[1].partition("/")[2]
-        return str(raw)
-    path = quote(request.environ.get("PATH_INFO", "").encode("latin-1"), safe=_PATH_SAFE)
+        return [str(raw)]
+    path = request.environ.get("PATH_INFO", "").encode("latin-1")
     query = request.environ.get("QUERY_STRING", "")
-    return f"{path}?{query}" if query else path
+    tail = f"?{query}" if query else ""
+    ways = dict.fromkeys(quote(path, safe=safe) for safe in _WAYS_OF_ESCAPING)
+    ways.update(dict.fromkeys(_ESCAPE.sub(lambda found: found.group().lower(), way) for way in list(ways)))
+    return [way + tail for way in ways]
