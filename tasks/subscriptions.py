@@ -59,7 +59,10 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
     "members.enrolled": (Subscription("cards.issue", "tasks.jobs.cards:on_member_enrolled"),),
     "points.accrued": (Subscription("notifications.points_accrued", "tasks.jobs.notifications:on_points_accrued"),),
     "coupons.expiring": (Subscription("notifications.coupon_expiring", "tasks.jobs.notifications:on_coupon_expiring"),),
-    "orders.shipped": (Subscription("notifications.order_shipped", "tasks.jobs.notifications:on_order_shipped"),),
+    "orders.shipped": (
+        Subscription("notifications.order_shipped", "tasks.jobs.notifications:on_order_shipped"),
+        Subscription("orders.follow_parcel", "tasks.jobs.orders:follow_parcel", alone=True),
+    ),
     "feedback.ticket_answered": (Subscription("notifications.ticket_answered", "tasks.jobs.notifications:on_ticket_answered"),),
     "notifications.queued": (Subscription("notifications.send", "tasks.jobs.sending:send_queued", queue=MESSAGES, bulk=True),),
 }
