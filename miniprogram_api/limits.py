@@ -44,7 +44,7 @@ def init_app(app: APIFlask, *, member_rate: str, login_rate: str) -> None:
     limiter.request_filter(_is_free)
     for endpoint, view in list(app.view_functions.items()):
         if endpoint in {"v1_auth.wechat", "v1_auth.log_in", "v1_auth.login"}:
-            app.view_functions[endpoint] = limiter.limit(login_rate)(view)
+            app.view_functions[endpoint] = limiter.limit(login_rate)(view)  # type: ignore[assignment]  # the decorator also takes async views
     app.register_error_handler(RateLimitExceeded, _on_limit)
 
 
