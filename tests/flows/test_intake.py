@@ -269,3 +269,39 @@ def test_intake_gives_exactly_the_points_of_the_rule(rules):
     member = the_order(rules, draft).member_id
     entry = points.entries(rules, member, PageRequest()).items[0]
     assert (entry.kind, entry.points, entry.reason) == ("accrue", Points(100).count, intake.EARNED)
+
+
+def test_a_merged_members_orders_go_to_the_survivor(rules):
+    from server.orders import service as orders_service
+
+    draft = a_till_draft(now=NOW)
+    an_order(rules, draft, now=NOW)
+    old, new = the_order(rules, draft).member_id, a_member(rules, now=NOW)
+    assert orders_service.merge_members(rules, old, new, now=NOW) == {"orders": 1}
+    assert [item.external_no for item in queries.of_member(rules, new, "done", PageRequest()).items] == [draft.external_no]
+    assert queries.of_member(rules, old, None, PageRequest()).items == []
+
+
+def test_a_list_takes_the_same_statements_whatever_its_size(core):
+    from sqlalchemy import event
+
+    def prepare(session):
+        points_service.ensure_default_rules(session, actor=SYSTEM, now=NOW)
+        for _ in range(6):
+            an_order(session, a_till_draft(now=NOW), now=NOW)
+        return queries.search(session, PageRequest()).items[0].member_id
+
+    member = core.db.run(prepare)
+    counts = []
+    for limit in (1, 6):
+        seen = []
+
+        def listener(*args, seen=seen):
+            seen.append(args[2])
+
+        event.listen(core.db.engine, "before_cursor_execute", listener)
+        with core.db.reading() as session:
+            assert len(queries.of_member(session, member, None, PageRequest(limit)).items) == limit
+        event.remove(core.db.engine, "before_cursor_execute", listener)
+        counts.append(len(seen))
+    assert counts[0] == counts[1] <= 5  # one of them BEGIN
