@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, redirect, request
 from flask_babel import gettext
-from wtforms.fields.choices import SelectChoice
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from admin.base import ConsoleView, current_actor, form_page, now, page
@@ -61,7 +61,7 @@ class ProductsView(ConsoleView):
     def index(self) -> ResponseReturnValue:
         """List products."""
         filters = [
-            Filter("q", N_("Search"), placeholder=N_("Whole SKU, or how the name begins")),
+            Filter("q", N_("Keyword"), placeholder=N_("Whole SKU, or how the name begins")),
             Filter("category", N_("Category"), placeholder=N_("Whole category code")),
         ]
         asked = read_filters(filters)
