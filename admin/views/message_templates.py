@@ -101,7 +101,7 @@ class MessageTemplatesView(ConsoleView):
             ],
             sections=[
                 Section(
-                    N_("Template"),
+                    N_("Message"),
                     [
                         Field(N_("WeChat template"), chosen.wechat_template_id, "code"),
                         Field(N_("Topic"), gettext(TOPIC_NAMES[template.topic])),

@@ -33,7 +33,7 @@ STATES = {
     "queued": Tag(N_("Queued"), "blue"),
     "sending": Tag(N_("Sending"), "cyan"),
     "sent": Tag(N_("Sent"), "green"),
-    "delivered": Tag(N_("Delivered"), "green"),
+    "delivered": Tag(N_("Arrived"), "green"),
     "failed": Tag(N_("Failed"), "red"),
     "uncertain": Tag(N_("Uncertain"), "orange"),
     "skipped": Tag(N_("Inbox only"), "grey"),
@@ -99,7 +99,6 @@ class MessagesView(ConsoleView):
             by_template = queries.by_template(session, since, until)
             waiting = queries.messages(session, MessageFilter(state="uncertain"), _NEWEST)
             names = _names(session, waiting.items)
-            queued = queries.count(session, MessageFilter(state="queued"))
             uncertain = queries.count(session, MessageFilter(state="uncertain"))
         total = {state: sum(day.get(state, 0) for day in daily) for state in STATES}
         pushed = total["sent"] + total["delivered"]
@@ -114,7 +113,6 @@ class MessagesView(ConsoleView):
                 Figure(N_("Success rate"), _percent(pushed, tried), "text", tip=N_("Pushed, of all that were tried.")),
                 Figure(N_("Inbox only"), total["skipped"], tip=N_("Not tried: no allowance, no mini-program, switched off.")),
                 Figure(N_("Failed"), total["failed"], tip=N_("Refused by WeChat for good."), tone="red" if total["failed"] else ""),
-                Figure(N_("Queued"), queued, tip=N_("Waiting now, quiet hours and retries included.")),
                 Figure(
                     N_("Uncertain"), uncertain, tip=N_("Nobody knows whether they arrived; never sent again by itself."),
                     tone="orange" if uncertain else "",
@@ -133,7 +131,7 @@ class MessagesView(ConsoleView):
                         ],
                     ),
                 ),
-                Panel(N_("Waiting for a decision"), table=self._table(waiting.items, names)),
+                Panel(N_("Waiting for a decision"), table=self._table(waiting.items, names, short=True)),
                 Panel(N_("By message"), table=_by_template(by_template)),
                 Panel(
                     N_("Why messages were not pushed"),
@@ -167,7 +165,7 @@ class MessagesView(ConsoleView):
             names = _names(session, found.items)
         return ListPage(N_("All messages"), self._table(found.items, names), filters, asked, found.next_cursor).render(self)
 
-    def _table(self, rows: Any, names: dict[UUID, str]) -> Table:
+    def _table(self, rows: Any, names: dict[UUID, str], *, short: bool = False) -> Table:
         return Table(
             [
                 Column(
@@ -180,9 +178,9 @@ class MessagesView(ConsoleView):
                 ),
                 Column(N_("State"), "state", "tag", tags=STATES),
                 Column(N_("Reason"), lambda row: reason_text(row.reason)),
-                Column(N_("Calls"), "attempts", "number", tip=N_("How often WeChat was called.")),
                 Column(N_("Made at"), "created_at", "minute"),
-                Column(N_("Pushed at"), "sent_at", "minute"),
+                *([] if short else [Column(N_("Calls"), "attempts", "number", tip=N_("How often WeChat was called."))]),
+                *([] if short else [Column(N_("Pushed at"), "sent_at", "minute")]),
             ],
             rows,
             lambda row: [RowAction(N_("Details"), self.url_to("detail", message_id=row.id)), *self._decisions(row)],
@@ -217,7 +215,7 @@ class MessagesView(ConsoleView):
         body = gettext(found.body, **spoken(template, found.texts, gettext))
         way = [Moment(found.created_at, N_("Made"))]
         way += [Moment(found.sent_at, N_("Taken in by WeChat"))] if found.sent_at else []
-        way += [Moment(found.delivered_at, N_("Delivered"), tone="green")] if found.delivered_at else []
+        way += [Moment(found.delivered_at, N_("Arrived"), tone="green")] if found.delivered_at else []
         way += [Moment(found.read_at, N_("Read in the inbox"))] if found.read_at else []
         return DetailPage(
             title=_label(found.template),
@@ -292,7 +290,7 @@ def _by_template(found: dict[str, dict[str, int]]) -> Table:
         [
             Column(N_("Message"), lambda row: _label(row[0])),
             Column(N_("Pushed"), number("sent", "delivered"), "number"),
-            Column(N_("Delivered"), number("delivered"), "number"),
+            Column(N_("Arrived"), number("delivered"), "number"),
             Column(N_("Inbox only"), number("skipped"), "number"),
             Column(N_("Failed"), number("failed"), "number"),
             Column(N_("Uncertain"), number("uncertain"), "number"),
