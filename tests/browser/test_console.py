@@ -39,7 +39,7 @@ def pages_of(page, console: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ROLES, ids=("operations", "service", "store", "admin", "security", "auditor"))
 def test_every_page_of_a_role_stands_wide_and_narrow(console, browser, tmp_path, role):
     context = browser.new_context(viewport=WIDE, locale="zh-CN")
     page = context.new_page()
@@ -68,12 +68,12 @@ def test_the_drawer_opens_on_a_telephone_and_the_language_switches(console, brow
     context = browser.new_context(viewport=NARROW, locale="zh-CN")
     page = context.new_page()
     sign_in(page, console, "运营")
-    inside = "() => { const box = document.querySelector('.side').getBoundingClientRect(); return box.right > 0; }"
-    assert not page.evaluate(inside)
+    assert page.locator("body.drawer-open").count() == 0
     page.locator(".menu-button").click()
-    page.wait_for_function(inside)
+    page.locator("body.drawer-open").wait_for()
+    assert page.locator(".side nav a.current").is_visible()
     page.keyboard.press("Escape")
-    page.wait_for_function(f"!({inside})()")
+    page.locator("body:not(.drawer-open)").wait_for()
     page.locator(".head .lang").click()
     page.wait_for_load_state()
     assert page.locator(".crumbs .here").inner_text() == "Workbench"
