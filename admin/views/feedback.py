@@ -87,7 +87,7 @@ class ServiceDeskView(ConsoleView):
     def index(self) -> ResponseReturnValue:
         """Show the queue."""
         filters = [
-            Filter("q", N_("Search"), placeholder=N_("Ticket number, order number or words")),
+            Filter("q", N_("Keyword"), placeholder=N_("Ticket number, order number or words")),
             Filter("state", N_("State"), "choice", labels_of(STATES)),
             Filter("category", N_("Category"), "choice", labels_of(CATEGORIES)),
             Filter("priority", N_("Priority"), "choice", labels_of(PRIORITIES)),

@@ -43,7 +43,7 @@ class PasswordForm(ConsoleForm):
 class CodeForm(ConsoleForm):
     """The second step."""
 
-    code = StringField(L_("Code"), [InputRequired(), Length(max=16)])
+    code = StringField(L_("One-time code"), [InputRequired(), Length(max=16)])
 
 
 class ConfirmForm(ConsoleForm):

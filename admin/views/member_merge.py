@@ -18,7 +18,7 @@ from server.flows import home
 from server.flows import merge as merging
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
-from server.members import queries
+from server.members import merge_queries, queries
 from server.members.errors import ReasonRequiredError
 from server.points import queries as points_queries
 from server.staff.permissions import Permission
@@ -54,7 +54,7 @@ class MemberMergesView(ConsoleView):
     def index(self) -> ResponseReturnValue:
         """List the merges that were made, by staff and by phone numbers."""
         with self.reading() as session:
-            found = queries.merges(session, PageRequest.of(20, self.cursor))
+            found = merge_queries.merges(session, PageRequest.of(20, self.cursor))
             names = queries.names_of(session, [entry.into_id for entry in found.items])
         table = Table(
             columns=[

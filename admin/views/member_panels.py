@@ -23,6 +23,7 @@ from server.coupons import queries as coupons
 from server.feedback import queries as feedback
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
+from server.members import merge_queries
 from server.members import queries as members
 from server.notifications import queries as notifications
 from server.orders import queries as orders
@@ -57,7 +58,7 @@ COUPON_STATES = {
     "voided": Tag(N_("Voided"), "grey"),
 }
 ORDER_STATES = {
-    "placed": Tag(N_("Placed"), "orange"),
+    "placed": Tag(N_("Awaiting payment"), "orange"),
     "paid": Tag(N_("Paid"), "gold"),
     "shipped": Tag(N_("Shipped"), "blue"),
     "delivered": Tag(N_("Delivered"), "cyan"),
@@ -277,7 +278,7 @@ def _history(session: Session, member_id: UUID, _now: datetime) -> Part:
         Moment(
             merge.merged_at, N_("Records merged"), gettext("The record of %(when)s ended", when=formats.minute(merge.merged_at)), "purple"
         )
-        for merge in members.merges_of(session, member_id)
+        for merge in merge_queries.merges_of(session, member_id)
     ]
     return Part((), moments)
 

@@ -15,7 +15,7 @@ from admin.forms import L_, BooleanField, ConsoleForm, FormPage, FormSection, St
 from admin.listing import Column, ListPage, RowAction, Table
 from admin.views.message_card import PAGE, card
 from server.kernel.text import N_
-from server.notifications import fields, queries, service
+from server.notifications import fields, figures, queries, service
 from server.notifications.errors import TemplateUnknownError
 from server.notifications.queries import TemplateView
 from server.notifications.templates import TOPIC_NAMES, MessageTemplate, Topic, spoken
@@ -43,7 +43,7 @@ class MessageTemplatesView(ConsoleView):
         """List the messages there are, with the members each can reach."""
         with self.reading() as session:
             rows = queries.templates(session)
-            reach = {one.template: one for one in queries.reach(session)}
+            reach = {one.template: one for one in figures.reach(session)}
         table = Table(
             [
                 Column(
@@ -141,14 +141,14 @@ class MessageTemplatesView(ConsoleView):
         ]
         return FormPage(template.label, form, sections, back=self.url_to("detail", code=code)).render(self)
 
-    def _found(self, code: str) -> tuple[type[MessageTemplate], TemplateView, queries.Reach]:
+    def _found(self, code: str) -> tuple[type[MessageTemplate], TemplateView, figures.Reach]:
         try:
             template = queries.template_class(code)
         except TemplateUnknownError:
             abort(404)
         with self.reading() as session:
             chosen = {one.code: one for one in queries.templates(session)}[code]
-            reach = {one.template: one for one in queries.reach(session)}[code]
+            reach = {one.template: one for one in figures.reach(session)}[code]
         return template, chosen, reach
 
 

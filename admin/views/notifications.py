@@ -18,7 +18,7 @@ from server.kernel.clock import business_date, start_of_day
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
 from server.members import queries as members
-from server.notifications import fields, queries, service
+from server.notifications import fields, figures, queries, service
 from server.notifications.queries import MessageFilter, MessageView
 from server.notifications.templates import REGISTRY, TOPIC_NAMES, Topic, spoken
 from server.staff.permissions import Permission
@@ -94,9 +94,9 @@ class MessagesView(ConsoleView):
         days = [business_date(at, zone) - timedelta(days=back) for back in reversed(range(_SHOWN_DAYS))]
         since, until = start_of_day(days[0], zone), start_of_day(days[-1] + timedelta(days=1), zone)
         with self.reading() as session:
-            daily = [queries.flow(session, start_of_day(day, zone), start_of_day(day + timedelta(days=1), zone)) for day in days]
-            reasons = queries.reasons(session, since, until)
-            by_template = queries.by_template(session, since, until)
+            daily = [figures.flow(session, start_of_day(day, zone), start_of_day(day + timedelta(days=1), zone)) for day in days]
+            reasons = figures.reasons(session, since, until)
+            by_template = figures.by_template(session, since, until)
             waiting = queries.messages(session, MessageFilter(state="uncertain"), _NEWEST)
             names = _names(session, waiting.items)
             uncertain = queries.count(session, MessageFilter(state="uncertain"))

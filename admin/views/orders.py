@@ -32,7 +32,7 @@ STATES: dict[Any, Tag] = {
     "cancelled": Tag(N_("Cancelled"), "grey"),
     "refunded": Tag(N_("Refunded in full"), "purple"),
 }
-STAGES = {"pending": N_("To do"), "processing": N_("In progress"), "done": N_("Finished")}
+STAGES = {"pending": N_("To be handled"), "processing": N_("In progress"), "done": N_("Completed")}
 RULES: dict[Any, Tag] = {
     "amounts_differ": Tag(N_("Amounts do not add up"), "red"),
     "member_unknown": Tag(N_("Buyer is unknown"), "orange"),
@@ -91,7 +91,7 @@ class OrdersView(ConsoleView):
     def index(self) -> ResponseReturnValue:
         """List orders."""
         filters = [
-            Filter("q", N_("Search"), placeholder=N_("Order, external or tracking number, receiver or phone")),
+            Filter("q", N_("Keyword"), placeholder=N_("Order, external or tracking number, receiver or phone")),
             Filter("stage", N_("Stage"), "choice", STAGES),
             Filter("state", N_("State"), "choice", {code: tag.label for code, tag in STATES.items()}),
             Filter("channel", N_("Channel")),
@@ -236,7 +236,7 @@ def _sections(order: queries.OrderDetail, revealed: queries.ReceiverView | None)
             ],
         ),
         Section(
-            N_("Times"),
+            N_("Dates"),
             [
                 Field(N_("Placed"), order.placed_at, "instant"),
                 Field(N_("Paid"), order.paid_at, "instant"),
@@ -248,7 +248,11 @@ def _sections(order: queries.OrderDetail, revealed: queries.ReceiverView | None)
         ),
     ]
     if receiver is not None:
-        fields = [Field(N_("Name"), receiver.name), Field(N_("Phone"), receiver.phone), Field(N_("Address"), receiver.address, wide=True)]
+        fields = [
+            Field(N_("Full name"), receiver.name),
+            Field(N_("Phone"), receiver.phone),
+            Field(N_("Address"), receiver.address, wide=True),
+        ]
         sections.append(Section(N_("Receiver"), fields))
     return sections
 

@@ -35,7 +35,7 @@ _FACTOR = {True: Tag(N_("Set up"), "green"), False: Tag(N_("Not set up"), "orang
 class StaffForm(ConsoleForm):
     """A new account."""
 
-    name = StringField(L_("Name"), [InputRequired(), Length(max=60)])
+    name = StringField(L_("Full name"), [InputRequired(), Length(max=60)])
     email = StringField(L_("E-mail"), [InputRequired(), Email(), Length(max=191)], description=L_("The log-in name."))
     roles = ManyField(L_("Roles"), [InputRequired()])
     reason = TextAreaField(L_("Reason"), [InputRequired(), Length(min=2, max=300)], description=L_("Kept in the audit trail."))
@@ -78,12 +78,12 @@ class StaffAccountsView(ConsoleView):
             )
         table = Table(
             [
-                Column(N_("Name"), "name", "link", href=lambda row: self.url_to("detail", staff_id=row.id), second="email"),
+                Column(N_("Full name"), "name", "link", href=lambda row: self.url_to("detail", staff_id=row.id), second="email"),
                 Column(N_("Roles"), _role_names),
                 Column(N_("State"), _state_of, "tag", tags=_STATES),
                 Column(N_("Second step"), "second_factor", "tag", tags=_FACTOR),
                 Column(N_("Last sign-in"), "last_login_at", "minute"),
-                Column(N_("Opened"), "created_at", "date"),
+                Column(N_("Created on"), "created_at", "date"),
             ],
             found.items,
             lambda row: [RowAction(N_("Details"), self.url_to("detail", staff_id=row.id)), *self._actions(row)],
@@ -119,7 +119,7 @@ class StaffAccountsView(ConsoleView):
                         Field(N_("Last sign-in"), account.last_login_at, "instant"),
                         Field(N_("From"), account.last_login_address),
                         Field(N_("Locked until"), account.locked_until, "instant"),
-                        Field(N_("Opened"), account.created_at, "instant"),
+                        Field(N_("Created on"), account.created_at, "instant"),
                     ],
                 ),
                 Section(N_("Roles"), [Field(role.name, translated(role.purpose), wide=True) for role in roles]),

@@ -177,8 +177,8 @@ def _todos(waiting: Waiting) -> list[ToDo]:
 
 
 _ORDER_STATES = {
-    "placed": N_("Placed"),
-    "paid": N_("Paid"),
+    "placed": N_("Awaiting payment"),
+    "paid": N_("Awaiting shipment"),
     "shipped": N_("Shipped"),
     "delivered": N_("Delivered"),
     "completed": N_("Completed"),
@@ -215,8 +215,8 @@ def _charts(days: list[DayFigures], states: dict[str, int]) -> list[Chart]:
                 N_("Points issued and redeemed"),
                 labels,
                 [
-                    charts.Series(N_("Issued"), [one.points_issued for one in days], "area"),
-                    charts.Series(N_("Redeemed"), [one.points_redeemed for one in days], "area"),
+                    charts.Series(N_("Points issued"), [one.points_issued for one in days], "area"),
+                    charts.Series(N_("Points redeemed"), [one.points_redeemed for one in days], "area"),
                 ],
             )
         )

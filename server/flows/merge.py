@@ -14,6 +14,7 @@ from server.coupons import service as coupons
 from server.feedback import service as feedback
 from server.files import service as files
 from server.kernel.actors import Actor
+from server.members import merge_queries
 from server.members import queries as member_queries
 from server.members import service as members
 from server.members.errors import MergeNeedsStaffError, MergeRefusedError
@@ -87,7 +88,7 @@ def bind_phone(session: Session, member_id: UUID, phone_e164: str, *, actor: Act
     members.lock_pair(session, member_id, holder)
     if member_queries.by_phone(session, phone_e164) != holder:
         raise MergeRefusedError
-    direction = member_queries.automatic_merge(session, member_id, holder)
+    direction = merge_queries.automatic_merge(session, member_id, holder)
     if direction is None:
         raise MergeNeedsStaffError
     joined = merge(session, *direction, reason="phone", actor=actor, now=now)

@@ -13,6 +13,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -382,16 +383,24 @@ def insert_all_absent(session: Session, model: type[Base], rows: Sequence[Mappin
     table = cast("sa.Table", model.__table__)
     key = next(iter(table.primary_key.columns))
     dialect = session.get_bind().dialect.name
-    insert: Any
+    statement = _insert_absent(table, key, dialect)
+    # The values are parameters, never part of the statement: a statement with values in it would be compiled anew at every call.
+    parameters: Any = dict(rows[0]) if len(rows) == 1 else [dict(row) for row in rows]
     if dialect in {"postgresql", "sqlite"}:
-        insert = (postgresql if dialect == "postgresql" else sqlite).insert(table).values(list(rows))
-        return len(session.execute(insert.on_conflict_do_nothing().returning(key)).all())
+        return len(session.execute(statement, parameters).all())
     # Not INSERT IGNORE, which would turn errors of every kind into warnings; and since a row that was there counts as
     # matched, ours are told by their keys, which were made before the insert.
-    insert = mysql.insert(table).values(list(rows))
-    session.execute(insert.on_duplicate_key_update({key.name: key}))
+    session.execute(statement, parameters)
     ours = [row[key.name] for row in rows]
     return int(session.scalar(sa.select(sa.func.count()).select_from(table).where(key.in_(ours))) or 0)
+
+
+@lru_cache(maxsize=256)
+def _insert_absent(table: sa.Table, key: sa.Column[Any], dialect: str) -> Any:
+    if dialect in {"postgresql", "sqlite"}:
+        insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+        return insert.on_conflict_do_nothing().returning(key)
+    return mysql.insert(table).on_duplicate_key_update({key.name: key})
 
 
 def insert_rows(session: Session, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -34,6 +34,8 @@ _POSTINGS = cast("sa.Table", PointsPosting.__table__)
 _LOTS = cast("sa.Table", PointsLot.__table__)
 _ALLOCATIONS = cast("sa.Table", PointsAllocation.__table__)
 
+_INSERT = {table.name: sa.insert(table) for table in (_ENTRIES, _POSTINGS, _LOTS, _ALLOCATIONS)}
+
 # Built once: SQLAlchemy finds the compiled form of an equal statement again, but not for free.
 _WRITE_ACCOUNT = (
     sa.update(_ACCOUNTS)
@@ -201,7 +203,8 @@ class Journal:
             (_ALLOCATIONS, self._allocations),
         ):
             if rows:
-                session.execute(sa.insert(table).values(rows) if len(rows) <= _ONE_STATEMENT else sa.insert(table), *_many(rows))
+                # As parameters, one row or many: values within the statement would be compiled anew at every call.
+                session.execute(_INSERT[table.name], rows[0] if len(rows) == 1 else rows)
         for_accounts = [
             {
                 "of_member": account.member_id,
@@ -216,14 +219,6 @@ class Journal:
         if self._lots:
             session.execute(_WRITE_LOT, [_changed_lot(lot) for lot in self._lots.values()])
         insert_all_absent(session, OutboxEvent, self._events)
-
-
-_ONE_STATEMENT = 4
-
-
-def _many(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], ...]:
-    """Return the parameters for rows too many to be spelt out in the statement itself."""
-    return () if len(rows) <= _ONE_STATEMENT else (rows,)
 
 
 def _lot_row(lot: Lot) -> dict[str, Any]:

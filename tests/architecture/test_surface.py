@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
 
-from config.locale import read_parts
+from config.locale import parts, read_parts
 from miniprogram_api.auth import guard_of
 from wsgi import create_app
 
@@ -76,7 +77,8 @@ def messages() -> set[str]:
         for _file, _line, message, _comments, _context in extract_from_dir(
             ROOT / part, method_map=[("**/templates/**.html", "jinja2"), ("**.py", "python")], keywords=keywords
         ):
-            found.update(message if isinstance(message, tuple) else (message,))
+            # A catalogue holds singular and plural as one message, under the singular.
+            found.add(message[0] if isinstance(message, tuple) else message)
         for path in (ROOT / part).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.ClassDef):
@@ -112,3 +114,13 @@ def test_banned_words_name_nothing(word):
             for node in ast.walk(ast.parse(path.read_text())):
                 name = getattr(node, "name", None)
                 assert not (isinstance(name, str) and word in name.lower()), f"{path}: {name}"
+
+
+def test_a_message_has_one_chinese_text():
+    texts: dict[str, set[str]] = {}
+    for part in parts():
+        with part.open("rb") as file:
+            for message in read_po(file, locale="zh_CN"):
+                if isinstance(message.id, str) and message.id and message.string:
+                    texts.setdefault(message.id, set()).add(str(message.string))
+    assert {message: found for message, found in texts.items() if len(found) > 1} == {}

@@ -12,7 +12,7 @@ from server.kernel.amounts import Points
 from server.kernel.db import Base
 from server.kernel.errors import DomainError
 from server.kernel.source import Source
-from server.members import queries
+from server.members import merge_queries
 from server.members.models import MemberMerge
 from server.points import queries as points_queries
 from server.points import service as points
@@ -36,7 +36,7 @@ def test_points_of_both_records_belong_to_the_survivor_and_still_prove_out(sessi
     assert points_queries.balance(session, till, now=clock.now()).available == 150
     page = home.of_member(session, till, now=clock.now())
     assert (page.points_available, page.phone_masked) == (150, "138****8001")
-    entry = queries.merges_of(session, till)[0]
+    entry = merge_queries.merges_of(session, till)[0]
     assert "points" in entry.carried
 
 

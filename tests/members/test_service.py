@@ -10,7 +10,7 @@ from server.kernel.errors import NotFoundError
 from server.kernel.ids import uuid7
 from server.kernel.outbox import OutboxEvent
 from server.kernel.pagination import PageRequest
-from server.members import queries, rules, service
+from server.members import merge_queries, queries, rules, service
 from server.members.errors import (
     BirthdayInvalidError,
     IdentityTakenError,
@@ -162,9 +162,9 @@ def test_a_merge_moves_identities_log_ins_and_the_later_consent(session, clock):
     assert queries.phone_of(session, stays) == PHONES[1]
     assert session.scalars(sa.select(MemberSession.member_id)).all() == [stays]
     assert not queries.has_consented(session, stays, "marketing")
-    entry = queries.merges_of(session, stays)[0]
+    entry = merge_queries.merges_of(session, stays)[0]
     assert (entry.from_id, entry.carried) == (gone, {"points": 1})
-    assert queries.merges(session, PageRequest(5)).items[0] == entry
+    assert merge_queries.merges(session, PageRequest(5)).items[0] == entry
     for pair in ((gone, stays), (stays, stays)):
         with pytest.raises(MergeRefusedError):
             service.merge_members(session, *pair, reason="x", carried={}, actor=SYSTEM, now=clock.now())
