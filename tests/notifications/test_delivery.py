@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from server.members.models import Member
-from server.notifications import delivery, queries, service
+from server.notifications import delivery, figures, queries, service
 from server.notifications.errors import MessageNotFoundError, MessageNotUncertainError
 from server.notifications.models import NotificationGrant
 from server.notifications.queries import MessageView
@@ -50,7 +50,7 @@ def prepared(core: Core, *, grants: int = 1, openid: str = "o1") -> tuple[UUID, 
 def message(core: Core, message_id: UUID) -> MessageView:
     with core.db.reading() as session:
         found = queries.find(session, message_id)
-        assert queries.prove_grants(session) == []
+        assert figures.prove_grants(session) == []
     assert found is not None
     return found
 

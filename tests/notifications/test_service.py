@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from server.kernel.outbox import OutboxEvent
 from server.kernel.pagination import PageRequest
 from server.members.models import Member
-from server.notifications import queries, service
+from server.notifications import figures, queries, service
 from server.notifications.errors import (
     MessageNotFoundError,
     PreferenceRequiredError,
@@ -163,7 +163,7 @@ def test_the_same_acceptance_from_many_at_once_counts_once(core: Core, clock: Mo
         assert sum(pool.map(credit, range(18))) == 3
     with core.db.reading() as session:
         assert queries.grants_of(session, member_id) == {ANSWERED: 3}
-        assert queries.prove_grants(session) == []
+        assert figures.prove_grants(session) == []
 
 
 def test_a_merge_moves_messages_allowances_and_choices(session: Session) -> None:
@@ -182,7 +182,7 @@ def test_a_merge_moves_messages_allowances_and_choices(session: Session) -> None
     off = {item.topic for item in queries.preferences(session, into_id).items if not item.allowed}
     assert off == {"points"}
     assert queries.quiet_hours(session, into_id) == (time(21), time(9))
-    assert queries.prove_grants(session) == []
+    assert figures.prove_grants(session) == []
     assert service.merge_members(session, from_id, into_id, now=NOW) == 0
 
 
@@ -203,9 +203,9 @@ def test_the_counts_of_a_flow_agree_with_the_rows(session: Session) -> None:
     service.choose(session, member_id, "service", "subscribe", allowed=False, now=NOW)
     an_answer(session, member_id, key="answer:2", now=NOW)
     until = NOW.replace(hour=5)
-    assert queries.flow(session, NOW, until) == {"queued": 1, "skipped": 1}
-    assert queries.reasons(session, NOW, until) == [("skipped", "preference", 1)]
-    assert queries.by_template(session, NOW, until) == {ANSWERED: {"queued": 1, "skipped": 1}}
-    assert queries.flow(session, until, until) == {}
+    assert figures.flow(session, NOW, until) == {"queued": 1, "skipped": 1}
+    assert figures.reasons(session, NOW, until) == [("skipped", "preference", 1)]
+    assert figures.by_template(session, NOW, until) == {ANSWERED: {"queued": 1, "skipped": 1}}
+    assert figures.flow(session, until, until) == {}
     assert session.get(Member, member_id) is not None
     assert session.scalar(sa.select(sa.func.count()).select_from(NotificationMessage)) == 2
