@@ -17,6 +17,7 @@ from config.settings import Settings, load_settings
 from server.bootstrap import Core, build_core, load_models
 from server.kernel.clock import MovableClock
 from server.kernel.db import Base, make_engine
+from server.migrations.runner import upgrade
 from tests.fakes.wechat import FakeWeChat
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 def _create_tables(url: str) -> None:
     load_models()
     engine = make_engine(url)
-    Base.metadata.create_all(engine)
+    upgrade(engine)
     engine.dispose()
 
 

@@ -112,3 +112,20 @@ def test_demo_json_says_what_programs_need_and_only_its_owner_reads_it(settings)
     assert (settings.data_dir / "demo.json").stat().st_mode & 0o077 == 0
     greeting.forget()
     assert not (settings.data_dir / "demo.json").exists()
+
+
+@pytest.mark.committing
+def test_the_first_account_is_opened_from_the_command_line_and_refusals_say_why(cli, core):
+    asked = ["staff", "create", "--email", "boss@example.com", "--name", "Wang Wei", "--role", "admin", "--password"]
+    weak = cli.invoke(args=[*asked, "12345"])
+    assert weak.exit_code == 1
+    assert "weak_password" in weak.output or "password" in weak.output
+    assert cli.invoke(args=[*asked, "correct horse battery 7"]).exit_code == 0
+    again = cli.invoke(args=[*asked, "correct horse battery 7"])
+    assert again.exit_code == 1
+    assert "Traceback" not in again.output
+
+
+@pytest.mark.committing
+def test_the_books_are_proven_from_the_command_line(cli, core):
+    assert cli.invoke(args=["points", "prove"]).exit_code == 0
