@@ -10,6 +10,7 @@ import click
 import pytest
 from flask import Flask
 
+from server.kernel.db import make_engine
 from server.kernel.errors import NotFoundError
 from server.migrations import runner
 from tasks import commands, demo
@@ -83,11 +84,15 @@ def test_trying_an_unknown_delivery_again_is_refused(cli):
     assert isinstance(result.exception, NotFoundError)
 
 
-def test_a_database_without_migrations_is_told_apart(cli):
+def test_a_database_without_migrations_is_told_apart(cli, core, tmp_path, monkeypatch):
+    migrated = cli.invoke(args=["db", "current"])
+    assert (migrated.exit_code, [migrated.output.strip()]) == (0, runner.heads())
+    new = make_engine(f"sqlite:///{tmp_path / 'new.db'}")
+    monkeypatch.setattr(core.db, "engine", new)
     result = cli.invoke(args=["db", "current"])
+    new.dispose()
     assert result.exit_code == 1
     assert result.output.strip() == "none"
-    assert runner.heads()
 
 
 def test_every_command_is_a_click_command(cli):
