@@ -82,7 +82,9 @@ def init_app(app: APIFlask) -> None:
     app.register_error_handler(errors.DomainError, _on_domain_error)
     app.register_error_handler(DBAPIError, _on_database_error)
     app.register_error_handler(HTTPException, _on_http_error)
+    app.register_error_handler(RecursionError, _on_deep_nesting)
     app.register_error_handler(Exception, _on_failure)
+    app.before_request(_refuse_nul)
     app.error_processor(_on_validation_error)
 
 
@@ -113,6 +115,20 @@ def _on_http_error(error: HTTPException) -> Response | HTTPException:
         if name not in {"Content-Type", "Content-Length"}:
             response.headers[name] = value
     return response
+
+
+def _refuse_nul() -> Response | None:
+    """Answer 404 to an address with the character NUL: PostgreSQL cannot even be asked for it."""
+    if is_api_path(request.path) and any("\0" in text for text in (request.path, *request.args.values())):
+        return problem_of(errors.NotFoundError())
+    return None
+
+
+def _on_deep_nesting(error: RecursionError) -> Response:
+    # JSON nested some thousand times deep, which Python's reader gives up on.
+    if not is_api_path(request.path) or not request.content_length:
+        return _on_failure(error)
+    return problem_of(errors.MalformedError())
 
 
 def _on_failure(error: Exception) -> Response:

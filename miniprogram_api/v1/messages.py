@@ -23,7 +23,7 @@ from server.notifications.templates import spoken
 
 bp = APIBlueprint("v1_messages", __name__, url_prefix="/api/v1", tag="Messages")
 
-_CLOCK = r"^([01]\d|2[0-3]):[0-5]\d$"
+_CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _MOST_RESULTS = 10
 
 
