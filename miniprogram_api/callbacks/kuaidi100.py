@@ -9,6 +9,7 @@ from flask_babel import gettext
 
 from miniprogram_api.auth import verified_by_signature
 from miniprogram_api.context import core, now
+from miniprogram_api.openapi import documented
 from miniprogram_api.problems import problem_of
 from server.flows import order_events as flow
 from server.kernel.errors import DomainError
@@ -19,6 +20,22 @@ bp = APIBlueprint("callback_kuaidi100", __name__, url_prefix="/callbacks", tag="
 
 @bp.post("/kuaidi100")
 @verified_by_signature
+@documented(
+    takes={
+        "application/x-www-form-urlencoded": {
+            "type": "object",
+            "properties": {"param": {"type": "string", "description": "JSON"}, "sign": {"type": "string"}},
+            "required": ["param", "sign"],
+        }
+    },
+    gives={
+        "application/json": {
+            "type": "object",
+            "properties": {"result": {"type": "boolean"}, "returnCode": {"type": "string"}, "message": {"type": "string"}},
+            "required": ["result", "returnCode", "message"],
+        }
+    },
+)
 def kuaidi100() -> Response:
     """Take a parcel's news: ``sign`` = upper-case MD5 of the raw ``param`` and our salt.
 

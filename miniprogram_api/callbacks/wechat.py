@@ -7,12 +7,15 @@ from flask import Response, request
 
 from miniprogram_api.auth import verified_by_signature
 from miniprogram_api.context import core, now
+from miniprogram_api.openapi import documented
 from server.kernel.errors import TooLargeError
 from server.notifications import pushes
 from server.wechat import push
 from server.wechat.push import PushSecrets
 
 bp = APIBlueprint("callback_wechat", __name__, url_prefix="/callbacks/wechat", tag="Callbacks")
+_SIGNED = {"signature": "SHA-1 of token, timestamp and nonce", "timestamp": "Unix seconds", "nonce": "any text"}
+_TEXT = {"text/plain": {"type": "string"}}
 
 
 def _secrets() -> PushSecrets:
@@ -22,6 +25,7 @@ def _secrets() -> PushSecrets:
 
 @bp.get("/mini-program")
 @verified_by_signature
+@documented(query=_SIGNED | {"echostr": "sent back as it came"}, gives=_TEXT)
 def prove_address() -> Response:
     """Answer WeChat's check of this address with the text it sent."""
     return Response(push.verify_address(request.args, _secrets(), now()), content_type="text/plain; charset=utf-8")
@@ -29,6 +33,7 @@ def prove_address() -> Response:
 
 @bp.post("/mini-program")
 @verified_by_signature
+@documented(takes={"application/json": {"type": "object"}, "text/xml": {"type": "string"}}, query=_SIGNED, gives=_TEXT)
 def take_push() -> Response:
     """Take one event, in plain or safe mode, JSON or XML; a repetition is answered and changes nothing."""
     if (request.content_length or 0) > push.MAX_BYTES:

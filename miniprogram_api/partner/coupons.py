@@ -43,7 +43,7 @@ class LockIn(Input):
     ttl_seconds: int = Field(default=1800, ge=1, le=86_400)
 
 
-class RedemptionIn(Input):
+class CouponRedemptionIn(Input):
     """The order that a coupon is redeemed for; with its lines, what the coupon takes off is worked out and kept."""
 
     channel: _Code
@@ -112,10 +112,10 @@ def lock(coupon_id: UUID, body: LockIn) -> Response:
 
 @bp.post("/<uuid:coupon_id>/redemptions")
 @partner_required("coupons:write")
-@bp.input(RedemptionIn, arg_name="body")
+@bp.input(CouponRedemptionIn, arg_name="body")
 @bp.doc(summary="Redeem a coupon for an order")
 @bp.output(RedeemedOut, status_code=201)
-def redeem(coupon_id: UUID, body: RedemptionIn) -> Response:
+def redeem(coupon_id: UUID, body: CouponRedemptionIn) -> Response:
     """Redeem a coupon once; the same order again finds it redeemed. 409 ``coupon_not_available`` or ``coupon_not_applicable``."""
 
     def work(session: Session) -> tuple[int, RedeemedOut]:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from miniprogram_api.auth import body_hash
 from miniprogram_api.context import actor, caller, core, now
 from miniprogram_api.idempotent import KeyRequiredError, json_response, run_command
+from miniprogram_api.openapi import documented
 from miniprogram_api.partner_auth import partner_required
 from miniprogram_api.schemas import AwareInstant, Fen, Input, Output
 from server.catalogue import service as catalogue
@@ -218,6 +219,7 @@ class StockIn(Input):
 @partner_required("orders:write")
 @bp.input(OrderIn, arg_name="body")
 @bp.output(TakenOut, status_code=201)
+@documented(also={200: "The same again: nothing new happened"})
 def take_in(body: OrderIn) -> Response:
     """Take in a sale: 201; the same again 200 with the same order; its number with other content 409 ``order_conflict``."""
     draft = body.draft()
@@ -306,6 +308,7 @@ def _refused(place: int, refusal: DomainError) -> ItemOut:
 @partner_required("orders:write")
 @bp.input(EventIn, arg_name="body")
 @bp.output(TakenOut, status_code=201)
+@documented(also={200: "The same again: nothing new happened"})
 def record_event(channel: str, external_no: str, body: EventIn) -> Response:
     """Write down an event: 201; the same ``event_id`` again 200; with other content 409 ``event_conflict``."""
     event = body.event()

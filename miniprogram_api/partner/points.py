@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from miniprogram_api import context
 from miniprogram_api.idempotent import run_command
+from miniprogram_api.openapi import documented
 from miniprogram_api.partner_auth import partner_required
 from miniprogram_api.schemas import AwareInstant, Input, Output
 from server.kernel.amounts import Points
@@ -67,11 +68,12 @@ class EntryOut(Output):
 @bp.input(AccrualIn)
 @bp.doc(summary="Give points")
 @bp.output(EntryOut, status_code=201)
+@documented(also={200: "The same again: nothing new happened"})
 def accrue(json_data: AccrualIn) -> Response:
     """Give points: 201, and 200 with the same entry when the source comes again."""
 
     def work(session: Session) -> tuple[int, EntryOut]:
-        members.require(session, json_data.member_id)
+        members.require_known(session, json_data.member_id)
         view = service.accrue(
             session,
             json_data.member_id,
@@ -92,11 +94,12 @@ def accrue(json_data: AccrualIn) -> Response:
 @bp.input(RedemptionIn)
 @bp.doc(summary="Spend points")
 @bp.output(EntryOut, status_code=201)
+@documented(also={200: "The same again: nothing new happened"})
 def redeem(json_data: RedemptionIn) -> Response:
     """Spend points: 201, and 200 with the same entry when the source comes again; 409 when there are too few."""
 
     def work(session: Session) -> tuple[int, EntryOut]:
-        members.require(session, json_data.member_id)
+        members.require_known(session, json_data.member_id)
         view = service.redeem(
             session,
             json_data.member_id,
@@ -116,6 +119,7 @@ def redeem(json_data: RedemptionIn) -> Response:
 @bp.input(ReversalIn)
 @bp.doc(summary="Take an entry back")
 @bp.output(EntryOut, status_code=201)
+@documented(also={200: "The same again: nothing new happened"})
 def reverse(json_data: ReversalIn) -> Response:
     """Take back one of the partner's own entries, whole or in part; others' entries do not exist for them."""
 

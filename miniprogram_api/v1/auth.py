@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from miniprogram_api.auth import member_required, public
 from miniprogram_api.context import core, member_id, now
 from miniprogram_api.idempotent import json_response
+from miniprogram_api.openapi import documented
 from miniprogram_api.schemas import Input, Output
 from server.flows.login import log_in
 from server.kernel.errors import InvalidError, NotFoundError
@@ -142,6 +143,7 @@ def refresh(body: RefreshIn) -> Response:
 @bp.post("/logout")
 @member_required
 @bp.output(LogoutOut)
+@documented(takes={"application/json": LogoutIn}, body_required=False)
 def logout() -> Response:
     """End this log-in, or all of them with ``{"all": true}``. The body may be left out."""
     given = _logout_body()

@@ -13,6 +13,7 @@ from pydantic import Field, RootModel, StringConstraints
 from miniprogram_api.auth import member_required
 from miniprogram_api.context import actor, core, member_id, now
 from miniprogram_api.idempotent import json_response, run_command
+from miniprogram_api.openapi import documented
 from miniprogram_api.schemas import Input, Output
 from server.files import service as files
 from server.flows import home as home_flow
@@ -246,6 +247,7 @@ def profile() -> Response:
 @member_required
 @bp.input(ProfileIn, arg_name="body")
 @bp.output(ProfileOut)
+@documented(also={202: "Changed, except for what waits for staff: see `change_request`"})
 def update_profile(body: ProfileIn) -> Response:
     """Change the profile; 202 when a part of it waits for staff (a birthday the second time)."""
     sent = body.model_fields_set

@@ -17,6 +17,7 @@ from werkzeug.datastructures import FileStorage
 from miniprogram_api import context
 from miniprogram_api.auth import member_required, public
 from miniprogram_api.idempotent import json_response
+from miniprogram_api.openapi import documented
 from miniprogram_api.schemas import Input, Output
 from server.files import service
 from server.files.errors import LinkInvalidError
@@ -119,6 +120,7 @@ def _or_chosen(view: Callable[P, Response]) -> Callable[P, Response]:
     summary="Set the avatar", description="With a picture as a form, or with JSON `{upload_id}` of one handed in before (null for none)."
 )
 @bp.output(AvatarOut)
+@documented(takes={"application/json": AvatarIn})
 def set_avatar(form_and_files_data: PictureIn) -> Response:
     """Take in a picture and make it the member's avatar, in one transaction."""
     data, content_type = _read(form_and_files_data.file)
@@ -137,6 +139,10 @@ def set_avatar(form_and_files_data: PictureIn) -> Response:
 @bp.get("/files/<uuid:upload_id>")
 @public
 @bp.doc(summary="See a picture", description="Whoever holds a signed address that has not expired may see the picture.")
+@documented(
+    gives={f"image/{kind}": {"type": "string", "contentMediaType": f"image/{kind}"} for kind in ("jpeg", "png", "webp")},
+    query={"expires": "Unix seconds, as signed", "signature": "as signed"},
+)
 def show(upload_id: UUID) -> Response:
     """Send a picture to whoever brings its signed address."""
     try:
