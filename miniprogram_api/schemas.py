@@ -26,13 +26,16 @@ AwareInstant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
 
 
 def _has_nul(data: Any) -> bool:
-    """Tell whether a text, or the texts directly in a list or mapping, hold the character NUL; models within look at their own."""
+    """Tell whether a text, list or mapping holds the character NUL.
+
+    The mappings of a list are left to their own models: one bad item of a batch must not refuse the others.
+    """
     if isinstance(data, str):
         return "\0" in data
     if isinstance(data, list):
         return any(isinstance(each, str) and "\0" in each for each in data)
     if isinstance(data, dict):
-        return any(_has_nul(key) or (isinstance(value, (str, list)) and _has_nul(value)) for key, value in data.items())
+        return any(_has_nul(key) or _has_nul(value) for key, value in data.items())
     return False
 
 
