@@ -6,6 +6,7 @@ For tables of the kernel that have no domain of their own. Flask-SQLAlchemy's se
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
 
 from flask import abort, redirect, request, url_for
 from flask_admin.contrib.sqla import ModelView
@@ -86,6 +87,13 @@ class ReadOnlyModelView(ModelView):  # type: ignore[misc]  # Flask-Admin's types
     def url_to(self, method: str, **values: Any) -> str:
         """Return the address of one of this view's own pages."""
         return url_for(f"{self.endpoint}.{'index_view' if method == 'index' else method}", **values)
+
+    def get_one(self, id: str) -> Any:  # noqa: A002 - Flask-Admin's signature
+        """Return the row of an address, or None: what is no number of a row has no row."""
+        try:
+            return super().get_one(UUID(id))
+        except ValueError:
+            return None
 
     def inaccessible_callback(self, name: str, **kwargs: Any) -> Any:  # noqa: ARG002 - Flask-Admin's signature
         """Send who is not signed in to the log-in, refuse the others."""

@@ -11,8 +11,9 @@ from flask_babel import gettext
 from admin.base import ConsoleView, action, core, current_actor, now, page
 from admin.detail import DetailPage, Field, Panel, Section
 from admin.export import MAX_ROWS, csv_response, record_export
-from admin.formats import Tag, instant, translated
+from admin.formats import Tag, instant
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
+from admin.words import action_words, actor_words, subject_words
 from server.audit import queries, service
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
@@ -86,7 +87,7 @@ class AuditView(ConsoleView):
         rows = [{"name": name, "before": _text(entry.before, name), "after": _text(entry.after, name)} for name in changed]
         columns = [Column(N_("Value"), "name", "code"), Column(N_("Before"), "before"), Column(N_("After"), "after")]
         return DetailPage(
-            title=translated(entry.action),
+            title=action_words(entry.action),
             subtitle=f"{entry.action} · {instant(entry.occurred_at)}",
             tags=[_SEALED[entry.sequence is not None]],
             back=(N_("Audit trail"), self.url_to("index")),
@@ -97,7 +98,7 @@ class AuditView(ConsoleView):
                         Field(N_("Who"), entry.actor_name),
                         Field(N_("Kind"), entry.actor_kind, "tag", _ACTORS),
                         Field(N_("From"), entry.address),
-                        Field(N_("Subject"), f"{entry.subject_type} {entry.subject_id}", "code"),
+                        Field(N_("Subject"), f"{subject_words(entry.subject_type)} {entry.subject_id}"),
                         Field(N_("Reason"), entry.reason, wide=True),
                     ],
                 ),
@@ -156,7 +157,7 @@ class AuditView(ConsoleView):
         filters = [
             Filter("who", N_("Who"), placeholder=N_("Whole name")),
             Filter("kind", N_("Kind"), "choice", {code: tag.label for code, tag in _ACTORS.items()}),
-            Filter("action", N_("Action"), "choice", {code: translated(code) for code in actions}),
+            Filter("action", N_("Action"), "choice", {code: action_words(code) for code in actions}),
             Filter("subject", N_("Subject's number"), placeholder=N_("As shown on the entry")),
             Filter("at", N_("When"), "date_range"),
         ]
@@ -180,12 +181,21 @@ def _text(document: dict[str, object] | None, name: str) -> str:
     return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _where(row: queries.EntryView) -> str:
+    """Return where somebody acted from; for the product itself, which of its jobs it was."""
+    return row.address or (row.actor_name if row.actor_kind == "system" else "")
+
+
 _COLUMNS = [
     Column(N_("When"), "occurred_at", "instant"),
-    Column(N_("Who"), "actor_name", second="address"),
+    Column(
+        N_("Who"),
+        lambda row: actor_words(row.actor_kind, row.actor_name),
+        second=lambda row: row.address or (row.actor_name if row.actor_kind == "system" else ""),
+    ),
     Column(N_("Kind"), "actor_kind", "tag", tags=_ACTORS),
-    Column(N_("Action"), lambda row: translated(row.action), second=lambda row: row.action),
-    Column(N_("Subject"), "subject_type", second="subject_id"),
+    Column(N_("Action"), lambda row: action_words(row.action), second=lambda row: row.action),
+    Column(N_("Subject"), lambda row: subject_words(row.subject_type), second="subject_id"),
     Column(N_("Reason"), "reason"),
     Column(N_("Seal"), lambda row: row.sequence is not None, "tag", tags=_SEALED),
 ]

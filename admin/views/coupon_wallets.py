@@ -14,6 +14,7 @@ from admin.forms import FormPage
 from admin.listing import Filter, ListPage, RowAction, read_filters
 from admin.views.coupon_forms import ScanForm
 from admin.views.coupons import COUPON_STATES, coupon_table, reader_language, void_action
+from admin.words import actor_words, member_names
 from server.cards import queries as cards
 from server.coupons import queries, service
 from server.coupons.errors import CouponNotFoundError
@@ -86,6 +87,7 @@ class CouponsView(ConsoleView):
         with self.reading() as session:
             view = queries.find(session, self.uuid(coupon_id), now=now())
             life = queries.transitions(session, view.id)
+            member = member_names(session, [view.member_id])[view.member_id]
         member_href = console_url_or_none("members.detail", member_id=view.member_id)
         return DetailPage(
             title=view.name,
@@ -99,7 +101,7 @@ class CouponsView(ConsoleView):
                     [
                         Field(N_("What the member reads"), sentence(view.terms, reader_language()), wide=True),
                         Field(N_("Template"), view.name, "link", href=console_url("coupon_templates.detail", template_id=view.template_id)),
-                        Field(N_("Member"), str(view.member_id), "link" if member_href else "code", href=member_href),
+                        Field(N_("Member"), member, "link" if member_href else "text", href=member_href),
                         Field(N_("Valid from"), view.valid_from, "instant"),
                         Field(N_("Valid until"), view.valid_until, "instant"),
                         Field(N_("Kept until"), view.locked_until, "instant"),
@@ -118,7 +120,7 @@ class CouponsView(ConsoleView):
                             _EVENTS[each.event].label,
                             " · ".join(filter(None, (each.channel, each.external_no, each.refund_id, each.reason))),
                             _EVENTS[each.event].tone,
-                            f"{each.actor_kind}",
+                            actor_words(each.actor_kind, ""),
                         )
                         for each in reversed(life)
                     ],

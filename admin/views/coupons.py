@@ -14,6 +14,7 @@ from admin.formats import Tag
 from admin.forms import FormPage
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
 from admin.views.coupon_forms import KINDS, MAX_LIST, SECTIONS, IssueForm, TemplateForm, codes_in, draft_of, values_of
+from admin.words import action_words, actor_words
 from server.audit import queries as audit
 from server.cards import queries as cards
 from server.coupons import queries, service
@@ -125,7 +126,15 @@ class CouponTemplatesView(ConsoleView):
                 ),
                 Panel(
                     N_("History"),
-                    timeline=[Moment(entry.occurred_at, entry.action, entry.reason or "", by=entry.actor_name) for entry in about.items],
+                    timeline=[
+                        Moment(
+                            entry.occurred_at,
+                            action_words(entry.action),
+                            entry.reason or "",
+                            by=actor_words(entry.actor_kind, entry.actor_name),
+                        )
+                        for entry in about.items
+                    ],
                     side=True,
                 ),
             ],

@@ -18,6 +18,7 @@ from admin.base import console_url_or_none, may
 from admin.detail import Moment, Panel
 from admin.formats import Tag
 from admin.listing import Column, Table
+from admin.words import action_words, actor_words
 from server.audit import queries as audit
 from server.coupons import queries as coupons
 from server.feedback import queries as feedback
@@ -90,18 +91,6 @@ PURPOSES = {
     "surveys": N_("Surveys"),
 }
 GRANTED = {True: Tag(N_("Granted"), "green"), False: Tag(N_("Withdrawn"), "grey")}
-ACTIONS = {
-    "member.bind_phone": N_("Phone number bound"),
-    "member.merge": N_("Records merged"),
-    "member.set_status": N_("Status changed"),
-    "member.reveal_phone": N_("Phone number shown to staff"),
-    "member.update_profile": N_("Profile edited"),
-    "member.add_identity": N_("Channel identity added"),
-    "member.declare_consents": N_("Consents entered"),
-    "member_change.approve": N_("Change approved"),
-    "member_change.refuse": N_("Change refused"),
-    "points.adjust": N_("Points adjusted"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +260,13 @@ def _history(session: Session, member_id: UUID, _now: datetime) -> Part:
     ]
     wanted = audit.EntryFilter(subject_type="member", subject_id=str(member_id))
     moments += [
-        Moment(entry.occurred_at, ACTIONS.get(entry.action, entry.action), entry.reason or "", "red", by=entry.actor_name)
+        Moment(
+            entry.occurred_at,
+            action_words(entry.action),
+            "" if entry.actor_kind == "system" else entry.reason or "",
+            "red",
+            by=actor_words(entry.actor_kind, entry.actor_name),
+        )
         for entry in audit.list_entries(session, _SHOWN, wanted).items
     ]
     moments += [

@@ -12,6 +12,7 @@ from admin.base import ConsoleView, action, console_url_or_none, core, current_a
 from admin.detail import DetailPage, Field, Figure, Moment, Panel, Section
 from admin.formats import Tag, money
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
+from admin.words import CHANNELS, actor_words, channel_words, fact_words
 from server.flows import order_events as flow
 from server.kernel.errors import DomainError
 from server.kernel.pagination import PageRequest
@@ -94,7 +95,7 @@ class OrdersView(ConsoleView):
             Filter("q", N_("Keyword"), placeholder=N_("Order, external or tracking number, receiver or phone")),
             Filter("stage", N_("Stage"), "choice", STAGES),
             Filter("state", N_("State"), "choice", {code: tag.label for code, tag in STATES.items()}),
-            Filter("channel", N_("Channel")),
+            Filter("channel", N_("Channel"), "choice", CHANNELS),
         ]
         asked = read_filters(filters)
         with self.reading() as session:
@@ -104,12 +105,12 @@ class OrdersView(ConsoleView):
                 text=asked.text("q"),
                 stage=asked.choice("stage"),
                 state=asked.choice("state"),
-                channel=asked.text("channel"),
+                channel=asked.choice("channel"),
             )
         table = Table(
             columns=[
                 Column(N_("Order"), "order_no", "link", href=lambda row: self.url_to("detail", order_id=row.id), second="external_no"),
-                Column(N_("Channel"), "channel"),
+                Column(N_("Channel"), lambda row: channel_words(row.channel)),
                 Column(N_("Goods"), "first_line", second=lambda row: gettext("%(count)s lines", count=row.lines)),
                 Column(N_("Payable"), "payable_fen", "money"),
                 Column(N_("Refunded"), "refunded_fen", "money"),
@@ -156,7 +157,7 @@ class OrdersView(ConsoleView):
         open_ = [found for found in order.exceptions if found.state == "open"]
         return DetailPage(
             title=order.order_no,
-            subtitle=f"{order.channel} · {order.external_no}",
+            subtitle=f"{channel_words(order.channel)} · {order.external_no}",
             tags=[STATES[order.state], *([Tag(N_("Open exceptions"), "red")] if open_ else [])],
             back=(N_("Orders"), self.url_to("index")),
             buttons=self._buttons(order, revealed),
@@ -292,7 +293,7 @@ def _history(order: queries.OrderDetail) -> list[Moment]:
             KINDS[event.kind],
             _words(event.detail),
             "red" if event.kind in {"cancelled", "refunded"} else "blue",
-            event.actor,
+            actor_words(*event.actor.split(":", 1)) if ":" in event.actor else event.actor,
         )
         for event in reversed(order.events)
     ]
@@ -305,9 +306,9 @@ def _words(detail: dict[str, Any]) -> str:
         if name == "lines" and isinstance(value, list):
             parts.append(gettext("%(count)s lines", count=len(value)))
         elif name.endswith("_fen") and isinstance(value, int):
-            parts.append(f"{name.removesuffix('_fen')}: {money(value)}")
+            parts.append(f"{fact_words(name.removesuffix('_fen'))}: {money(value)}")
         else:
-            parts.append(f"{name}: {value}")
+            parts.append(f"{fact_words(name)}: {value}")
     return " · ".join(parts)
 
 
@@ -342,7 +343,7 @@ class TransfersView(ConsoleView):
 
     slug = "transfers"
     title = N_("Imports and exports")
-    group = "data"
+    group = "trade"
     icon = "boxes"
     order = 60
     permission = Permission.ORDERS_READ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from admin.detail import DetailPage, Field, Figure, Panel, Section
 from admin.formats import Tag
 from admin.forms import L_, ConsoleForm, FormPage, FormSection, IntegerField, SelectField, StringField, TextAreaField
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
+from admin.words import actor_words, member_names
 from server.cards import queries as cards
 from server.kernel.amounts import Points
 from server.kernel.clock import business_date
@@ -28,7 +30,6 @@ from server.kernel.ids import uuid7
 from server.kernel.pagination import PageRequest
 from server.kernel.source import Source
 from server.kernel.text import N_
-from server.members import queries as members
 from server.points import overview, queries, service
 from server.points.overview import LedgerFilter, LedgerRow
 from server.points.rules import MAX_POINTS
@@ -112,8 +113,8 @@ class PointsView(ConsoleView):
             member_id = self._asked_member(session, asked.text("card_no"))
             wanted = LedgerFilter(member_id, asked.choice("kind"), asked.text("source"), since, until)
             found = overview.search_entries(session, wanted, PageRequest.of(20, self.cursor))
-            names = members.names_of(session, [row.member_id for row in found.items])
-        rows = [_Line(row, names.get(row.member_id) or str(row.member_id)[:8]) for row in found.items]
+            names = member_names(session, [row.member_id for row in found.items])
+        rows = [_Line(row, names[row.member_id]) for row in found.items]
         table = Table(
             columns=[
                 Column(N_("Time"), "entry.occurred_at", "instant"),
@@ -122,7 +123,7 @@ class PointsView(ConsoleView):
                 Column(N_("Points"), "entry.points", "points"),
                 Column(N_("Available after"), "entry.available_after", "number"),
                 Column(N_("Reason"), lambda row: gettext(row.entry.reason)),
-                Column(N_("Source"), "entry.source_key", "code", second="entry.source_namespace"),
+                Column(N_("Source"), lambda row: _source(row.entry.source_key), "code", second="entry.source_namespace"),
             ],
             rows=rows,
             actions=lambda row: [RowAction(N_("Details"), self.url_to("detail", entry_id=row.entry.id))],
@@ -139,18 +140,18 @@ class PointsView(ConsoleView):
         """Show one entry: postings, lots, why it was made, what took it back."""
         with self.reading() as session:
             found = queries.entry_detail(session, self.uuid(entry_id))
-            names = members.names_of(session, [found.entry.member_id]) if found else {}
+            names = member_names(session, [found.entry.member_id]) if found else {}
         if found is None:
             abort(404)
         entry = found.entry
         fields = [
-            Field(N_("Member"), names.get(entry.member_id) or str(entry.member_id), "link", href=member_url(entry.member_id)),
+            Field(N_("Member"), names[entry.member_id], "link", href=member_url(entry.member_id)),
             Field(N_("Kind"), entry.kind, "tag", KINDS),
             Field(N_("Time"), entry.occurred_at, "instant"),
             Field(N_("Reason"), gettext(entry.reason)),
             Field(N_("Rule"), found.rule, "code"),
             Field(N_("Source"), f"{entry.source_namespace}/{entry.source_key}", "code", wide=True),
-            Field(N_("Made by"), f"{entry.actor_kind} {entry.actor_ref}"),
+            Field(N_("Made by"), actor_words(entry.actor_kind, entry.actor_ref)),
         ]
         if found.reverses_id is not None:
             address = self.url_to("detail", entry_id=found.reverses_id)
@@ -299,6 +300,14 @@ class PointsView(ConsoleView):
 def member_url(member_id: UUID) -> str | None:
     """Return the address of a member's page, when there is one."""
     return console_url_or_none("members.detail", member_id=member_id)
+
+
+_LONG_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _source(key: str) -> str:
+    """Return a source without the long ids in it, which would push the other columns aside; the entry's page has it whole."""
+    return _LONG_ID.sub(lambda found: f"…{found.group()[-6:]}", key)
 
 
 def _document(details: dict[str, Any]) -> Markup:

@@ -234,9 +234,9 @@ def _summary(rule: RuleView) -> str:
     document = rule.document
     if rule.kind == PER_AMOUNT:
         return str(gettext("1 point for %(yuan)s yuan", yuan=f"{document['fen_per_point'] / 100:g}"))
-    bonus = _bonus_text(document.get("streak_bonus") or {})
     points: str = gettext("%(points)s points a day", points=document["points"])
-    return f"{points} ({bonus})" if bonus else points
+    bonuses = sorted((document.get("streak_bonus") or {}).items(), key=lambda pair: int(pair[0]))
+    return " · ".join([points, *(gettext("%(days)s days in a row: +%(points)s", days=days, points=more) for days, more in bonuses)])
 
 
 def _bonus_text(table: dict[str, int]) -> str:

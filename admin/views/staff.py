@@ -14,6 +14,7 @@ from admin.detail import DetailPage, Field, Moment, Panel, Section
 from admin.formats import Tag, translated
 from admin.forms import L_, ConsoleForm, FormPage, FormSection, ManyField, StringField, TextAreaField
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
+from admin.words import action_words, actor_words
 from server.audit import queries as audit
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
@@ -130,10 +131,10 @@ class StaffAccountsView(ConsoleView):
                     timeline=[
                         Moment(
                             entry.occurred_at,
-                            entry.action,
+                            action_words(entry.action),
                             entry.reason or "",
                             "red" if entry.action == "staff.locked" else "blue",
-                            entry.actor_name,
+                            actor_words(entry.actor_kind, entry.actor_name),
                         )
                         for entry in about.items
                     ],
