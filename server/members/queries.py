@@ -26,6 +26,7 @@ from server.members.rules import (
 )
 
 _MAX_HOPS = 20
+_KNOWN = sa.select(Member.id).where(Member.id == sa.bindparam("member_id", type_=Member.id.type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,16 @@ def require(session: Session, member_id: UUID) -> MemberView:
     return found
 
 
+def require_known(session: Session, member_id: UUID) -> None:
+    """Make sure that there is such a member, merged and deleted ones too, without opening anything of theirs.
+
+    Raises:
+        MemberNotFoundError: there is none.
+    """
+    if session.scalar(_KNOWN, {"member_id": member_id}) is None:
+        raise MemberNotFoundError
+
+
 def resolve(session: Session, member_id: UUID) -> UUID | None:
     """Return the member that stands for an id today: itself, or the survivor of its merges; None when unknown."""
     current: UUID | None = member_id
@@ -251,6 +262,19 @@ def identities_of(session: Session, member_id: UUID) -> list[IdentityView]:
     return [IdentityView(row.id, row.channel, row.created_at) for row in rows]
 
 
+# Built once: every request of a member runs it.
+_BY_ACCESS_TOKEN = (
+    sa.select(MemberSession.id, Member.id.label("member_id"), Member.status)
+    .join_from(MemberSession, Member, Member.id == MemberSession.member_id)
+    .where(
+        MemberSession.access_hash == sa.bindparam("access_hash"),
+        MemberSession.access_expires_at > sa.bindparam("now", type_=MemberSession.access_expires_at.type),
+        MemberSession.revoked_at.is_(None),
+        Member.status.in_(LIVE_STATUSES),
+    )
+)
+
+
 def session_by_access_token(session: Session, access_hash: str, now: datetime) -> AuthenticatedMember | None:
     """Return whom a live access token belongs to, in one statement.
 
@@ -259,16 +283,7 @@ def session_by_access_token(session: Session, access_hash: str, now: datetime) -
         access_hash: ``ids.token_hash`` of the token.
         now: present instant.
     """
-    row = session.execute(
-        sa.select(MemberSession.id, MemberSession.member_id, Member.status)
-        .join(Member, Member.id == MemberSession.member_id)
-        .where(
-            MemberSession.access_hash == access_hash,
-            MemberSession.access_expires_at > now,
-            MemberSession.revoked_at.is_(None),
-            Member.status.in_(LIVE_STATUSES),
-        ),
-    ).one_or_none()
+    row = session.execute(_BY_ACCESS_TOKEN, {"access_hash": access_hash, "now": now}).one_or_none()
     return AuthenticatedMember(row.member_id, row.id, row.status) if row is not None else None
 
 
