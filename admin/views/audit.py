@@ -191,7 +191,7 @@ _COLUMNS = [
     Column(
         N_("Who"),
         lambda row: actor_words(row.actor_kind, row.actor_name),
-        second=lambda row: row.address or (row.actor_name if row.actor_kind == "system" else ""),
+        second=_where,
     ),
     Column(N_("Kind"), "actor_kind", "tag", tags=_ACTORS),
     Column(N_("Action"), lambda row: action_words(row.action), second=lambda row: row.action),
