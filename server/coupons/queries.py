@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -364,7 +364,7 @@ def _in_state(state: str, now: datetime | None) -> sa.ColumnElement[bool]:
     return Coupon.state == state
 
 
-def template_view(row: CouponTemplate) -> TemplateView:
+def template_view(row: CouponTemplate | sa.Row[Any]) -> TemplateView:
     """Return a template's row as a view."""
     return TemplateView(
         id=row.id,

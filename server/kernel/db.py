@@ -428,12 +428,17 @@ def insert_rows(session: Session, model: type[Base], rows: Sequence[Mapping[str,
             copy.write_row([row[name] if convert is None else convert(row[name]) for name, convert in zip(names, converters, strict=True)])
 
 
-def update_where(session: Session, statement: sa.Update) -> int:
+def update_where(session: Session, statement: sa.Update, parameters: Mapping[str, Any] | None = None) -> int:
     """Run a conditional UPDATE and return how many rows met the condition.
+
+    Arguments:
+        session: of an open transaction.
+        statement: the UPDATE; one of a model is not synchronised with the objects of the session.
+        parameters: values of a statement that was built once, by the names of its ``bindparam``.
 
     On MariaDB the driver reports matched rows (SQLAlchemy sets CLIENT.FOUND_ROWS), as the other engines do.
     """
-    result: Any = session.execute(statement.execution_options(synchronize_session=False))
+    result: Any = session.execute(statement, dict(parameters) if parameters else None, execution_options={"synchronize_session": False})
     return int(result.rowcount)
 
 

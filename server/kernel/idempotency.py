@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -55,6 +55,15 @@ class KeyReusedError(InvalidError):
 
     code = "idempotency_key_reused"
     message = "This Idempotency-Key was used for another request."
+
+
+_RECORDS = cast("sa.Table", IdempotencyRecord.__table__)
+# Built once, and of the table rather than the model: every command runs it, and nothing of it is in any session.
+_FINISH = (
+    sa.update(_RECORDS)
+    .where(_RECORDS.c.id == sa.bindparam("of_record", type_=_RECORDS.c.id.type))
+    .values(status=sa.bindparam("new_status"), body=sa.bindparam("new_body"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +120,7 @@ def begin(session: Session, *, caller: str, route: str, key: str, request_hash: 
 
 def finish(session: Session, record_id: UUID, answer: StoredAnswer) -> None:
     """Store the answer under the key; it becomes visible with the effect."""
-    session.execute(
-        sa.update(IdempotencyRecord)
-        .where(IdempotencyRecord.id == record_id)
-        .values(status=answer.status, body=answer.body)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(_FINISH, {"of_record": record_id, "new_status": answer.status, "new_body": answer.body})
 
 
 def forget_before(session: Session, instant: datetime, *, limit: int = 5000) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -32,7 +32,7 @@ from server.coupons.service.standing import tier_of
 from server.coupons.service.steps import tell, write_transition
 from server.kernel.actors import MemberActor
 from server.kernel.clock import business_date
-from server.kernel.db import insert_if_absent, update_where, zone_of
+from server.kernel.db import UuidType, insert_if_absent, update_where, zone_of
 from server.kernel.errors import DomainError
 from server.kernel.ids import random_code, uuid7
 from server.kernel.source import Source
@@ -49,6 +49,42 @@ if TYPE_CHECKING:
 _CODE_CHARS = 14
 # How often a template may be edited while one coupon of it is given.
 _EDITS_ENDURED = 5
+
+
+_TEMPLATES = cast("sa.Table", CouponTemplate.__table__)
+
+
+def _taking_stock() -> sa.Update:
+    """Build the conditional UPDATE that takes one coupon of the stock, the day's stock and the budget."""
+    of = _TEMPLATES.c
+    today, cost_fen = sa.bindparam("today", type_=of.day.type), sa.bindparam("cost_fen", type_=of.budget_fen.type)
+    return (
+        sa.update(_TEMPLATES)
+        .where(
+            of.id == sa.bindparam("template_id", type_=of.id.type),
+            of.version == sa.bindparam("seen_version", type_=of.version.type),
+            sa.or_(of.stock.is_(None), of.issued < of.stock),
+            sa.or_(of.daily_stock.is_(None), of.day.is_(None), of.day != today, of.day_issued < of.daily_stock),
+            sa.or_(of.budget_fen.is_(None), of.budget_committed_fen + cost_fen <= of.budget_fen),
+        )
+        # In this order: MariaDB assigns from left to right, and day_issued has to see the old day.
+        .ordered_values(
+            (of.issued, of.issued + 1),
+            (of.day_issued, sa.case((of.day == today, of.day_issued + 1), else_=1)),
+            (of.day, today),
+            (of.budget_committed_fen, of.budget_committed_fen + cost_fen),
+        )
+    )
+
+
+# Built once: in a rush for coupons, preparing the statements was most of the work. Foreign keys have no type yet while models are
+# imported, hence the parameters' own.
+_TAKE_STOCK = _taking_stock()
+_TEMPLATE = sa.select(_TEMPLATES).where(_TEMPLATES.c.id == sa.bindparam("template_id", type_=UuidType()))
+_HELD = sa.select(Coupon.slot, Coupon.issued_day).where(
+    Coupon.template_id == sa.bindparam("template_id", type_=UuidType()),
+    Coupon.member_id == sa.bindparam("member_id", type_=UuidType()),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +207,7 @@ def issue_many(
 
 
 def _template(session: Session, template_id: UUID) -> TemplateView:
-    row = session.get(CouponTemplate, template_id, populate_existing=True)
+    row = session.execute(_TEMPLATE, {"template_id": template_id}).one_or_none()
     if row is None:
         raise TemplateNotFoundError
     return template_view(row)
@@ -277,9 +313,7 @@ def _check_member(session: Session, member_id: UUID, template: TemplateView, tod
     limits = template.draft.limits
     if limits.per_member is None and limits.per_member_daily is None:
         return []
-    rows = session.execute(
-        sa.select(Coupon.slot, Coupon.issued_day).where(Coupon.template_id == template.id, Coupon.member_id == member_id)
-    ).all()
+    rows = session.execute(_HELD, {"template_id": template.id, "member_id": member_id}).all()
     if limits.per_member is not None and len(rows) >= limits.per_member:
         raise ClaimLimitReachedError
     if limits.per_member_daily is not None and sum(row.issued_day == today for row in rows) >= limits.per_member_daily:
@@ -293,25 +327,8 @@ def _free_slot(slots: Sequence[int | None]) -> int:
 
 def _take_stock(session: Session, template: TemplateView, today: date, cost_fen: int) -> bool:
     """Take one coupon of the stock, the day's stock and the budget, in one conditional UPDATE of the template as it was read."""
-    table = CouponTemplate
-    statement = (
-        sa.update(table)
-        .where(
-            table.id == template.id,
-            table.version == template.version,
-            sa.or_(table.stock.is_(None), table.issued < table.stock),
-            sa.or_(table.daily_stock.is_(None), table.day.is_(None), table.day != today, table.day_issued < table.daily_stock),
-            sa.or_(table.budget_fen.is_(None), table.budget_committed_fen + cost_fen <= table.budget_fen),
-        )
-        # In this order: MariaDB assigns from left to right, and day_issued has to see the old day.
-        .ordered_values(
-            (table.issued, table.issued + 1),
-            (table.day_issued, sa.case((table.day == today, table.day_issued + 1), else_=1)),
-            (table.day, today),
-            (table.budget_committed_fen, table.budget_committed_fen + cost_fen),
-        )
-    )
-    return update_where(session, statement) == 1
+    parameters = {"template_id": template.id, "seen_version": template.version, "today": today, "cost_fen": cost_fen}
+    return update_where(session, _TAKE_STOCK, parameters) == 1
 
 
 def _after_refusal(session: Session, seen: TemplateView, today: date, cost_fen: int) -> TemplateView:
