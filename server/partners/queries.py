@@ -50,18 +50,28 @@ class PartnerView:
     keys: list[KeyView]
 
 
+# Built once, and columns only: every call of a partner runs it.
+_LIVE_KEY = (
+    sa.select(
+        models.PartnerKey.id,
+        models.PartnerKey.secret_sealed,
+        models.Partner.id.label("partner_id"),
+        models.Partner.name,
+        models.Partner.scopes,
+        models.Partner.active,
+    )
+    .join_from(models.PartnerKey, models.Partner, models.Partner.id == models.PartnerKey.partner_id)
+    .where(models.PartnerKey.key_id == sa.bindparam("key_id"), models.PartnerKey.slot.is_not(None))
+)
+
+
 def key(session: Session, key_id: str) -> PartnerKey | None:
     """Return a key that is live, or None; ``active`` tells whether its partner is."""
-    row = session.execute(
-        sa.select(models.PartnerKey.id, models.PartnerKey.secret_sealed, models.Partner)
-        .join(models.Partner, models.Partner.id == models.PartnerKey.partner_id)
-        .where(models.PartnerKey.key_id == key_id, models.PartnerKey.slot.is_not(None)),
-    ).one_or_none()
+    row = session.execute(_LIVE_KEY, {"key_id": key_id}).one_or_none()
     if row is None:
         return None
     secret = vault_of(session).open(row.secret_sealed, Place("partner_keys", "secret_sealed", row.id))
-    partner = row.Partner
-    return PartnerKey(partner.id, partner.name, key_id, secret, frozenset(partner.scopes), partner.active)
+    return PartnerKey(row.partner_id, row.name, key_id, secret, frozenset(row.scopes), row.active)
 
 
 def list_partners(session: Session) -> list[PartnerView]:

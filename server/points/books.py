@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
-from server.kernel.db import insert_if_absent
+from server.kernel.db import UuidType, insert_if_absent
 from server.points.errors import SourceConflictError
 from server.points.models import PointsAccount, PointsAllocation, PointsEntry, PointsLot
 
@@ -127,13 +127,20 @@ def lock_accounts(session: Session, member_ids: Iterable[UUID]) -> dict[UUID, Ac
     return {row.member_id: Account(*row) for row in rows}
 
 
+# These two are built once: every verb runs them. A foreign key has no type yet while models are imported, hence the parameter's own.
+_LOCK_ACCOUNT = (
+    sa.select(*(_ACCOUNTS.c[name] for name in ("member_id", "pending", "available", "reserved", "debt_owed", "merged_into")))
+    .where(_ACCOUNTS.c.member_id == sa.bindparam("member_id", type_=UuidType()))
+    .with_for_update()
+)
+_VIEW = tuple(_ENTRIES.c[name] for name in ("id", "member_id", "kind", "points", "available_after", "pending_after", "occurred_at"))
+_REPLAY = sa.select(*_VIEW, _ENTRIES.c.fingerprint).where(
+    _ENTRIES.c.source_namespace == sa.bindparam("namespace"), _ENTRIES.c.source_key == sa.bindparam("key")
+)
+
+
 def _locked(session: Session, member_id: UUID) -> Any:
-    columns = _ACCOUNTS.c
-    return session.execute(
-        sa.select(columns.member_id, columns.pending, columns.available, columns.reserved, columns.debt_owed, columns.merged_into)
-        .where(columns.member_id == member_id)
-        .with_for_update()
-    ).one_or_none()
+    return session.execute(_LOCK_ACCOUNT, {"member_id": member_id}).one_or_none()
 
 
 def find_replay(session: Session, source: Source, content: str) -> EntryView | None:
@@ -142,18 +149,12 @@ def find_replay(session: Session, source: Source, content: str) -> EntryView | N
     Raises:
         SourceConflictError: when it was made by other content.
     """
-    columns = _ENTRIES.c
-    row = session.execute(
-        sa.select(*_VIEW, columns.fingerprint).where(columns.source_namespace == source.namespace, columns.source_key == source.key)
-    ).one_or_none()
+    row = session.execute(_REPLAY, {"namespace": source.namespace, "key": source.key}).one_or_none()
     if row is None:
         return None
     if row.fingerprint != content:
         raise SourceConflictError
     return replace(EntryView(*row[:-1]), replayed=True)
-
-
-_VIEW = tuple(_ENTRIES.c[name] for name in ("id", "member_id", "kind", "points", "available_after", "pending_after", "occurred_at"))
 
 
 def entry_by_id(session: Session, entry_id: UUID) -> EntryView | None:
