@@ -91,9 +91,10 @@ class ReadOnlyModelView(ModelView):  # type: ignore[misc]  # Flask-Admin's types
     def get_one(self, id: str) -> Any:  # noqa: A002 - Flask-Admin's signature
         """Return the row of an address, or None: what is no number of a row has no row."""
         try:
-            return super().get_one(UUID(id))
+            key = UUID(id)
         except ValueError:
             return None
+        return db.session.get(self.model, key)
 
     def inaccessible_callback(self, name: str, **kwargs: Any) -> Any:  # noqa: ARG002 - Flask-Admin's signature
         """Send who is not signed in to the log-in, refuse the others."""
