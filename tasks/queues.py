@@ -48,13 +48,17 @@ SCHEDULE = WorkQueue("schedule", timeout_seconds=600, lease=timedelta(seconds=66
 QUEUES: dict[str, WorkQueue] = {queue.name: queue for queue in (EVENTS, MESSAGES, SCHEDULE)}
 
 
-def connect(url: str) -> Redis:
-    """Return a client that gives up after a second and never tries again by itself.
+def connect(url: str, *, timeout_seconds: float = 1) -> Redis:
+    """Return a client that gives up soon and never tries again by itself.
 
     redis-py's own ten retries turn an unreachable Redis into a minute of silence; the relay comes round four times a
     second anyway.
+
+    Arguments:
+        url: of the Redis.
+        timeout_seconds: how long to wait for an answer.
     """
-    return Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
+    return Redis.from_url(url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, retry=Retry(NoBackoff(), 0))
 
 
 def connect_worker(url: str) -> Redis:

@@ -29,7 +29,8 @@ def redis_url():
 
 @pytest.fixture
 def redis(redis_url):
-    connection = connect(redis_url)
+    # Patient: what is tested is what is handed out, and a busy machine may stall for longer than the second of the product.
+    connection = connect(redis_url, timeout_seconds=20)
     connection.flushdb()
     yield connection
     connection.close()

@@ -119,7 +119,7 @@ def test_four_relays_at_once_expand_and_hand_out_everything_once(core, redis, re
     failures = []
 
     def work():
-        relay = Relay(core, connect(redis_url), TABLE)
+        relay = Relay(core, connect(redis_url, timeout_seconds=20), TABLE)
         barrier.wait()
         try:
             for _ in range(6):
