@@ -11,6 +11,7 @@ from flask import g, request
 from miniprogram_api.context import core, now
 from server.kernel.errors import ForbiddenError, UnauthenticatedError
 from server.kernel.ids import token_hash
+from server.members import queries as members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +56,6 @@ def member_required(view: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        from server.members import queries as members  # noqa: PLC0415 - keeps the guard importable by every blueprint
-
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise TokenInvalidError
