@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from flask import current_app
 from flask_babel import get_locale, gettext, ngettext
+from jinja2 import pass_context
 
 from server.kernel.amounts import Money, Points
 from server.kernel.text import N_
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
+    from jinja2.runtime import Context
 
 _WAN = 10_000
 _YI = 100_000_000
@@ -164,10 +169,34 @@ def tag_of(value: Any, tags: dict[Any, Tag] | None) -> Tag:
     return (tags or {}).get(value) or (tags or {}).get(key) or Tag(plain(key), "grey")
 
 
+def _at_render(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that is worked out at every rendering.
+
+    Jinja folds a plain filter over a constant when it compiles the template, and the first visitor's language would stay for all.
+    """
+
+    @pass_context
+    @wraps(function)
+    def filtered(_context: Context, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return filtered
+
+
 def init_app(app: Flask) -> None:
     """Give the formats to the templates."""
-    app.jinja_env.filters.update(
-        t=translated, money=money, points=points, short=short_number, instant=instant, minute=minute, day=day, ago=ago, masked=masked,
-        plain=plain, shown=shown,
-    )  # fmt: skip
+    filters = {
+        "t": translated,
+        "money": money,
+        "points": points,
+        "short": short_number,
+        "instant": instant,
+        "minute": minute,
+        "day": day,
+        "ago": ago,
+        "masked": masked,
+        "plain": plain,
+        "shown": shown,
+    }
+    app.jinja_env.filters.update({name: _at_render(function) for name, function in filters.items()})
     app.jinja_env.globals.update(tag_of=tag_of)
