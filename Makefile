@@ -4,6 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 TESTS  ?= tests
 PYTEST := $(BIN)/pytest -q
+# The locks name every package, so pip has nothing to work out: left to do so, it takes the newest release of a package that
+# another one asks for with an extra (pydantic[email]) and then refuses it for want of a hash, as soon as there is a newer one.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-full test-browser check bench format lock locale clean screenshots
@@ -15,12 +18,12 @@ $(VENV)/.runtime: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what Huiban needs (once) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(INSTALL) -r requirements.lock && $(BIN)/python -m pip check --quiet --disable-pip-version-check
 	@touch $@
 
 $(VENV)/.development: requirements-dev.lock $(VENV)/.runtime
 	@echo "Installing what the tests need (once) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock && $(BIN)/python -m pip check --quiet --disable-pip-version-check
 	@touch $@
 
 run: $(VENV)/.runtime ## set up everything and serve the product with demo data; Ctrl-C stops it
@@ -30,7 +33,7 @@ test: $(VENV)/.development ## the fast suite: embedded engines, and every engine
 	@$(PYTEST) -n 2 --dist loadgroup -m "not full and not browser" $(TESTS)
 
 test-full: $(VENV)/.development ## properties, chaos, races at size, schemathesis
-	@$(PYTEST) -m "full" $(TESTS)
+	@$(PYTEST) -n 2 --dist loadgroup -m "full" $(TESTS)
 
 test-browser: $(VENV)/.development ## Playwright walks the console in Debian's Chromium
 	@$(PYTEST) -m "browser" $(TESTS)

@@ -17,7 +17,7 @@ from flask_security.datastore import UserDatastore
 from flask_security.utils import check_and_update_authn_fresh, login_user, logout_user
 
 from admin.base import core, now
-from server.staff import login, passwords, queries
+from server.staff import login, passwords, queries, sessions
 from server.staff.demo import demo_account, is_demo_email
 from server.staff.rules import SESSION_IDLE, SESSION_LIFE, STEP_SECONDS
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PENDING = "staff_pending"
 _PENDING_LIFE = timedelta(minutes=10)
-_BEGAN, _SEEN = "staff_began", "staff_seen"
+_BEGAN, _SEEN, _SESSION = "staff_began", "staff_seen", "staff_session"
 _FRESH_FOR = timedelta(minutes=30)
 _SEEN_EVERY = timedelta(minutes=1)
 
@@ -102,19 +102,37 @@ def _load_staff() -> None:
     if _ended():
         sign_out()
         return
-    if current_user.is_authenticated:
-        g.staff = current_user.staff
-    else:
+    if not current_user.is_authenticated:
         session.clear()
+        return
+    if not _counts(current_user.id):
+        sign_out()
+        return
+    g.staff = current_user.staff
 
 
 def _ended() -> bool:
     began, seen, at = _instant(_BEGAN), _instant(_SEEN), now()
-    if began is None or seen is None or at - began > SESSION_LIFE or at - seen > SESSION_IDLE:
-        return True
-    if at - seen > _SEEN_EVERY:
+    return began is None or seen is None or at - began > SESSION_LIFE or at - seen > SESSION_IDLE
+
+
+def session_id() -> UUID | None:
+    """Return the id of this browser's session, or None."""
+    kept = session.get(_SESSION)
+    return UUID(kept) if isinstance(kept, str) else None
+
+
+def _counts(staff_id: UUID) -> bool:
+    """Tell whether nobody has ended this session; once a minute it is noted as in use."""
+    wanted, seen, at = session_id(), _instant(_SEEN), now()
+    if wanted is None:
+        return False
+    if seen is None or at - seen > _SEEN_EVERY:
         session[_SEEN] = at.timestamp()
-    return False
+        address = request.remote_addr
+        return core().db.run(lambda db_session: sessions.touch(db_session, wanted, address=address, now=at))
+    with core().db.reading() as db_session:
+        return queries.session_counts(db_session, staff_id, wanted)
 
 
 def _instant(name: str) -> datetime | None:
@@ -162,7 +180,7 @@ def pending() -> tuple[UUID, bool] | None:
 
 def complete(staff_id: UUID) -> None:
     """Begin the session of an account that passed both steps."""
-    language = session.get("language")
+    language, former = session.get("language"), session_id()
     session.clear()
     if language:
         session["language"] = language
@@ -172,7 +190,10 @@ def complete(staff_id: UUID) -> None:
     if staff is None:
         return
     login_user(StaffUser(staff), authn_via=["password", "authenticator"])
-    session[_BEGAN] = session[_SEEN] = now().timestamp()
+    at, device, address = now(), request.user_agent.string, request.remote_addr
+    begun = core().db.run(lambda db_session: sessions.begin(db_session, staff_id, device=device, address=address, replaces=former, now=at))
+    session[_BEGAN] = session[_SEEN] = at.timestamp()
+    session[_SESSION] = str(begun)
     g.staff = staff
 
 

@@ -122,6 +122,8 @@ def bars(title: str, parts: Sequence[tuple[str, float]], *, tip: str = "", heigh
         "xAxis": {"type": "value", "splitLine": {"lineStyle": {"color": "#eef0f4"}}, "minInterval": 1},
         "yAxis": {
             "type": "category", "data": [translated(name) for name, _ in rows], "axisTick": {"show": False}, "axisLine": {"show": False},
+            # Long words would leave no room for the bars in a narrow card.
+            "axisLabel": {"width": 118, "overflow": "break", "lineHeight": 15},
         },
         "series": [
             {

@@ -11,23 +11,31 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import xlsxwriter
-from flask import Response
+from flask import Response, flash, redirect, request
 from flask_babel import gettext
 
+from admin.base import core, current_actor, now
 from admin.formats import shown, tag_of, translated
+from admin.listing import RowAction
 from server.audit import service as audit
 from server.kernel.errors import InvalidError
+from server.kernel.pagination import PageRequest
+from server.kernel.text import N_
+from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
-    from admin.listing import Column
+    from admin.base import ConsoleView
+    from admin.listing import Column, ListPage
     from server.kernel.actors import Actor
 
 MAX_ROWS = 5000
+_PAGE_ROWS = 100
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -52,6 +60,15 @@ def _cells(columns: Sequence[Column], row: Any) -> Iterator[str]:
     for column in columns:
         text = translated(column.tag(row).label) if column.kind == "tag" else shown(column.get(row), column.kind)
         yield safe_cell("" if text == "–" else text)
+        if column.second is not None:
+            yield safe_cell(column.second_text(row))
+
+
+def _headings(columns: Sequence[Column]) -> Iterator[str]:
+    for column in columns:
+        yield safe_cell(translated(column.label))
+        if column.second is not None:
+            yield safe_cell(translated(column.second_label) if column.second_label else f"{translated(column.label)} (2)")
 
 
 def csv_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> Response:
@@ -67,7 +84,7 @@ def csv_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> R
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([safe_cell(translated(column.label)) for column in columns])
+    writer.writerow(list(_headings(columns)))
     for row in _bounded(rows):
         writer.writerow(list(_cells(columns, row)))
     return _file(out.getvalue().encode("utf-8-sig"), f"{name}.csv", "text/csv; charset=utf-8")
@@ -81,8 +98,8 @@ def xlsx_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> 
     )
     sheet = book.add_worksheet()
     bold = book.add_format({"bold": True, "bg_color": "#F3F5F9", "border": 1, "border_color": "#D5D9E2"})
-    for place, column in enumerate(columns):
-        sheet.write_string(0, place, safe_cell(translated(column.label)), bold)
+    for place, heading in enumerate(_headings(columns)):
+        sheet.write_string(0, place, heading, bold)
         sheet.set_column(place, place, 18)
     for line, row in enumerate(_bounded(rows), start=1):
         for place, text in enumerate(_cells(columns, row)):
@@ -90,6 +107,49 @@ def xlsx_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> 
     sheet.freeze_panes(1, 0)
     book.close()
     return _file(out.getvalue(), f"{name}.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+
+
+def export_button(view: ConsoleView) -> RowAction:
+    """Return the button that downloads what a list shows, with the search as it was asked; the view has an ``export`` action."""
+    query = request.query_string.decode("ascii", "ignore")
+    return RowAction(
+        N_("Export"),
+        f"{view.url_to('export')}?{query}" if query else view.url_to("export"),
+        Permission.EXPORTS_CREATE,
+        post=True,
+        reason=True,
+        icon="download",
+        download=True,
+        confirm=N_("The rows of this search as they are shown here, at most 5,000, as an Excel file."),
+    )
+
+
+def export_list(name: str, load: Callable[[PageRequest], ListPage]) -> ResponseReturnValue:
+    """Download what a list shows, masks and permissions included, and note who took it and why.
+
+    Arguments:
+        name: of the file and in the audit trail.
+        load: gives the list's page for a place in it; the search comes with the request.
+
+    Returns:
+        An Excel file of at most ``MAX_ROWS`` rows, or the way back when no reason was given.
+    """
+    reason = request.form.get("reason", "").strip()
+    if not reason:
+        flash(gettext("Please say what the file is for."), "danger")
+        return redirect(request.path.removesuffix("export"))
+    rows: list[Any] = []
+    cursor: str | None = None
+    while len(rows) < MAX_ROWS:
+        listed = load(PageRequest.of(_PAGE_ROWS, cursor))
+        rows.extend(listed.table.rows)
+        cursor = listed.next_cursor
+        if cursor is None:
+            break
+    del rows[MAX_ROWS:]
+    actor, at = current_actor(), now()
+    core().db.run(lambda session: record_export(session, what=name, rows=len(rows), actor=actor, now=at, reason=reason[:300]))
+    return xlsx_response(name, listed.table.shown_columns, rows)
 
 
 def record_export(session: Session, *, what: str, rows: int, actor: Actor, now: datetime, reason: str | None = None) -> None:
@@ -110,4 +170,4 @@ def _file(data: bytes, name: str, content_type: str) -> Response:
     return Response(data, content_type=content_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-__all__ = ["MAX_ROWS", "csv_response", "record_export", "safe_cell", "tag_of", "xlsx_response"]
+__all__ = ["MAX_ROWS", "csv_response", "export_button", "export_list", "record_export", "safe_cell", "tag_of", "xlsx_response"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 from flask import current_app
@@ -48,6 +48,11 @@ def translated(message: object) -> str:
         return ""
     text = str(message)
     return str(gettext(text)) if text else ""
+
+
+def reader_language() -> Literal["zh", "en"]:
+    """Return the language that the sentences of rules and coupons are told in."""
+    return "zh" if str(get_locale()).startswith("zh") else "en"
 
 
 def money(fen: object) -> str:
@@ -127,6 +132,16 @@ def ago(at: datetime | None) -> str:
     return str(gettext("%(span)s ago", span=span) if seconds > 0 else gettext("in %(span)s", span=span))
 
 
+def share_of_stock(issued: int, stock: int | None) -> int | None:
+    """Return how much of a stock is gone in percent, never above 100; None without a limit."""
+    return None if stock is None else min(issued * 100 // max(stock, 1), 100)
+
+
+def stock_words(issued: int, stock: int | None) -> str:
+    """Return how many of how many are gone."""
+    return f"{issued:,} / {stock:,}" if stock is not None else f"{issued:,} · {gettext('No limit')}"
+
+
 def masked(value: object) -> str:
     """Return a personal text of which only its ends are shown; what comes masked already stays as it is."""
     if value is None or value == "":
@@ -154,7 +169,7 @@ def plain(value: object) -> str:
 
 _KINDS = {
     "text": plain, "money": money, "points": points, "number": plain, "instant": instant, "minute": minute, "date": day, "ago": ago,
-    "masked": masked, "link": plain, "tag": plain, "code": plain, "duration": duration,
+    "masked": masked, "link": plain, "tag": plain, "code": plain, "duration": duration, "bar": plain,
 }  # fmt: skip
 
 

@@ -25,10 +25,11 @@ class Column:
     Arguments:
         label: English msgid.
         value: attribute (``"balance"``, ``"tier.name"``) or a function of the row.
-        kind: ``text money points number instant minute date ago duration tag link masked code``.
+        kind: ``text money points number instant minute date ago duration tag link masked code bar``; ``picture`` of an address.
         tags: for ``tag``: enum value → ``Tag``.
         href: for ``link``: gives the address of a row, or None for plain text.
-        second: a second, grey line below the first.
+        second: a second, grey line below the first; a column of its own in exports.
+        second_label: English msgid, that column's heading.
         tip: English msgid that explains the column.
         permission: shown only to who holds it.
     """
@@ -39,6 +40,7 @@ class Column:
     tags: Mapping[Any, Tag] | None = None
     href: Callable[[Any], str | None] | None = None
     second: Accessor | None = None
+    second_label: str = ""
     tip: str | None = None
     permission: Permission | None = None
 
@@ -82,6 +84,7 @@ class RowAction:
         tone: ``""``, ``primary`` or ``danger``.
         icon: a symbol, for buttons of a page.
         reason: a POST that asks for a reason first; it comes as the form field ``reason``.
+        download: the answer is a file, so the page stays and the button may be used again.
     """
 
     label: str
@@ -92,6 +95,7 @@ class RowAction:
     tone: str = ""
     icon: str | None = None
     reason: bool = False
+    download: bool = False
 
     @property
     def allowed(self) -> bool:
@@ -112,6 +116,7 @@ class Filter:
         kind: ``text``, ``choice`` or ``date_range``.
         choices: for ``choice``: value → English msgid.
         placeholder: English msgid.
+        default: of a ``choice``, while nothing was asked for; "All" is asked for as an empty text.
     """
 
     name: str
@@ -119,6 +124,7 @@ class Filter:
     kind: str = "text"
     choices: Mapping[str, str] = field(default_factory=dict)
     placeholder: str = ""
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ def read_filters(filters: Sequence[Filter]) -> Asked:
     for wanted in filters:
         names = (f"{wanted.name}_from", f"{wanted.name}_to") if wanted.kind == "date_range" else (wanted.name,)
         for name in names:
-            given = request.args.get(name, "").strip()[:120]
+            given = request.args.get(name, wanted.default).strip()[:120]
             if wanted.kind == "choice" and given not in wanted.choices:
                 given = ""
             if wanted.kind == "date_range" and _day(given) is None:
@@ -207,6 +213,7 @@ class ListPage:
         tabs: ``(English msgid, address, current, count or None)``.
         intro: English msgid below the title.
         total: a number shown beside the title, when it is cheap to know.
+        export: the view has an ``export`` action, which a button offers.
     """
 
     title: str
@@ -218,16 +225,20 @@ class ListPage:
     tabs: Sequence[tuple[str, str, bool, int | None]] = ()
     intro: str = ""
     total: int | None = None
+    export: bool = False
 
     def render(self, view: Any, template: str = "console/list.html", **more: Any) -> str:
         """Return the page."""
+        from admin.export import export_button  # noqa: PLC0415 - exports are made of lists
+
+        buttons = [*([export_button(view)] if self.export else []), *self.buttons]
         arguments = {name: value for name, value in request.args.items() if name != "cursor" and value}
         shell: str = view.render(
             template,
             list=self,
             first_url=_url(arguments) if request.args.get("cursor") else None,
             next_url=_url({**arguments, "cursor": self.next_cursor}) if self.next_cursor else None,
-            buttons=[button for button in self.buttons if button.allowed],
+            buttons=[button for button in buttons if button.allowed],
             **more,
         )
         return shell

@@ -6,6 +6,7 @@ For tables of the kernel that have no domain of their own. Flask-SQLAlchemy's se
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import abort, redirect, request, url_for
@@ -14,9 +15,13 @@ from flask_admin.form import SecureForm
 from flask_sqlalchemy import SQLAlchemy
 
 from admin.base import ENDPOINT_PREFIX, may, signed_in
+from admin.formats import instant, plain
+from admin.listing import Asked, Filter, read_filters
 from server.kernel.db import Base
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from flask import Flask
     from sqlalchemy.engine import Engine
 
@@ -48,6 +53,8 @@ class ReadOnlyModelView(ModelView):  # type: ignore[misc]  # Flask-Admin's types
         permission: what reading it needs; None refuses everybody.
         column_list: shown in the list.
         column_details_list: shown in the detail page.
+        column_words: column → how its codes read; the code itself stands small below.
+        intro: English msgid below the title.
     """
 
     permission: ClassVar[Permission | None] = None
@@ -56,6 +63,8 @@ class ReadOnlyModelView(ModelView):  # type: ignore[misc]  # Flask-Admin's types
     group: ClassVar[str] = ""
     icon: ClassVar[str] = "database"
     order: ClassVar[int] = 90
+    intro: ClassVar[str] = ""
+    column_words: ClassVar[Mapping[str, Callable[[str], str]]] = {}
 
     can_create = False
     can_edit = False
@@ -77,6 +86,38 @@ class ReadOnlyModelView(ModelView):  # type: ignore[misc]  # Flask-Admin's types
 
     def __init__(self, model: type[Base]) -> None:
         super().__init__(model, db, name=self.title, endpoint=f"{ENDPOINT_PREFIX}{self.slug}", url=self.slug)
+
+    def filters(self) -> list[Filter]:
+        """Return the search block."""
+        return []
+
+    def narrowed(self, query: Any, asked: Asked) -> Any:  # noqa: ARG002 - for views with a search block
+        """Return the query, narrowed to what was asked for."""
+        return query
+
+    def get_query(self) -> Any:
+        """Return what the list shows."""
+        return self.narrowed(super().get_query(), read_filters(self.filters()))
+
+    def render(self, template: str, **values: Any) -> str:
+        """Render a page, the list with its search block."""
+        filters = self.filters()
+        html: str = super().render(template, search_block=filters, asked=read_filters(filters), **values)
+        return html
+
+    def words(self, name: str, value: Any) -> tuple[str, str]:
+        """Return how a value reads, and its code where that is something else."""
+        if name.endswith("_at"):
+            return instant(value), ""
+        if name in self.column_words:
+            text = self.column_words[name](str(value))
+            return text, "" if text == value else str(value)
+        return plain(value), ""
+
+    def page_url(self, number: int) -> str:
+        """Return the address of another page of the same search."""
+        wanted = {name: value for name, value in request.args.items() if name != "page" and value}
+        return f"{request.path}?{urlencode({**wanted, 'page': number})}"
 
     def is_accessible(self) -> bool:
         """Tell whether who is signed in may read it."""

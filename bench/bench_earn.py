@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
-from harness import CONNECTIONS, ROOT, drive, http_request, postgres_url, prepared_core, report, served
+from harness import CONNECTIONS, ROOT, drive, http_request, postgres_url, prepared_core, report, served, settle
 
 from bench.statements import PATH, SCRIPT, signed_headers, stamp
 from server.kernel.actors import SystemActor
@@ -88,7 +88,9 @@ def main() -> None:
         }
         limits, products = [], []
         for pair in range(PAIRS):
+            settle(url)
             limits.append(pgbench(url))
+            settle(url)
             requests = []
             for number in range(REQUESTS):
                 member = f"00000000-0000-7000-8000-{number % MEMBERS + 1:012d}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from harness import drive, http_request, postgres_url, prepared_core, report, served
+from harness import drive, http_request, postgres_url, prepared_core, report, served, settle
 
 from server.kernel.actors import SystemActor
 from server.kernel.amounts import Points
@@ -47,6 +47,7 @@ def main() -> None:
         }
         limits, products = [], []
         for _ in range(PAIRS):
+            settle(url)
             with served("bench.hello:app", factory=False) as (base, pids):
                 drive(base, pids, lambda _: hello_request, seconds=1)
                 limits.append(drive(base, pids, lambda _: hello_request).rate)

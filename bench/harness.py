@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -29,10 +30,14 @@ sys.path.insert(0, str(ROOT))
 
 from config.settings import Settings, load_settings  # noqa: E402 - the path is set first
 from server.bootstrap import Core, build_core  # noqa: E402
-from server.kernel.db import make_engine  # noqa: E402
+from server.kernel.engines import make_engine  # noqa: E402
 from server.migrations.runner import upgrade  # noqa: E402
+from tasks.process import die_with_parent  # noqa: E402
 
 CONNECTIONS = 16
+
+# A run that is told to stop leaves by the same doors as one that ends: servers are stopped, databases dropped.
+signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
 
 
 @contextlib.contextmanager
@@ -65,14 +70,49 @@ def _own_server() -> Iterator[str]:
         shutil.chown(folder, "postgres")
     run = [*as_user, str(binaries[-1] / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "bench"]
     subprocess.run(run, check=True, capture_output=True, cwd="/")
-    control = [*as_user, str(binaries[-1] / "pg_ctl"), "-D", str(folder / "data"), "-w"]
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-    subprocess.run([*control, "-o", options, "-l", str(folder / "log"), "start"], check=True, capture_output=True, cwd="/")
+    server = [str(binaries[-1] / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"]
+    # Started by us and not by pg_ctl, so that it ends with us whatever ends us.
+    process = subprocess.Popen(
+        server,
+        cwd="/",
+        user="postgres" if as_user else None,
+        group="postgres" if as_user else None,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=functools.partial(die_with_parent, signal.SIGQUIT),  # noqa: PLW1509 - there is one thread yet
+    )
+    url = f"postgresql://bench@127.0.0.1:{port}/postgres"
     try:
-        yield f"postgresql://bench@127.0.0.1:{port}/postgres"
+        _wait_for(url, process)
+        yield url
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=False, capture_output=True, cwd="/")
+        process.send_signal(signal.SIGQUIT)
+        process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    engine = make_engine(url)
+    deadline = time.monotonic() + 40
+    while True:
+        try:
+            engine.connect().close()
+        except sa.exc.OperationalError:
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise SystemExit("PostgreSQL did not come up") from None
+            time.sleep(0.1)
+        else:
+            engine.dispose()
+            return
+
+
+def settle(url: str) -> None:
+    """Clean up after the last run, so that no run pays for the one before it."""
+    engine = make_engine(url).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+        connection.exec_driver_sql("CHECKPOINT")
+    engine.dispose()
 
 
 def free_port() -> int:
@@ -131,7 +171,13 @@ def served(target: str, *, factory: bool, environment: dict[str, str] | None = N
         *(["--factory"] if factory else []),
         target,
     ]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | (environment or {}), start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | (environment or {}),
+        start_new_session=True,
+        preexec_fn=functools.partial(die_with_parent, signal.SIGTERM),  # noqa: PLW1509 - there is one thread yet
+    )
     base = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 40

@@ -20,11 +20,14 @@ _PHONE = re.compile(r"(?<!\d)(?:\+?86[- ]?)?1[3-9]\d{9}(?!\d)")
 _IN_ADDRESS = re.compile(r"(?i)\b((?:app)?secret|access_token|refresh_token|js_code|signature|sign)=[^&\s\"']+")
 _BEARER = re.compile(r"(?i)\bbearer\s+[\w\-.~+/=]+")
 _OPENID = re.compile(r"\bo[A-Za-z0-9_-]{27}\b")
+# What a database quotes of the rows when it refuses them: PostgreSQL below the message, MariaDB within it.
+_ROW = re.compile(r"(?s)\bDETAIL:\s.*?(?=\n(?:HINT|CONTEXT|STATEMENT|\[SQL)|\Z)|(?<=Duplicate entry ').*?(?=' for key)")
 REDACTED = "[redacted]"
 
 
 def redact_text(text: str) -> str:
-    """Return a text without phones, openids, tokens and secrets in addresses."""
+    """Return a text without phones, openids, tokens, secrets in addresses and what a database quotes of its rows."""
+    text = _ROW.sub(REDACTED, text)
     text = _IN_ADDRESS.sub(lambda found: f"{found.group(1)}={REDACTED}", text)
     text = _BEARER.sub(f"Bearer {REDACTED}", text)
     text = _OPENID.sub(REDACTED, text)

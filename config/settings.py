@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=8, ge=1, le=100)
     rate_limit: str = "1200 per minute"
     login_rate_limit: str = "300 per minute"
+    push_days: int = Field(default=30, ge=1, le=3650)
+    message_days: int = Field(default=730, ge=30, le=3650)
     trusted_proxies: int = Field(default=0, ge=0, le=5)
 
     @property

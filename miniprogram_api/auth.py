@@ -11,7 +11,7 @@ from flask import g, request
 from miniprogram_api.context import core, now
 from server.kernel.errors import ForbiddenError, UnauthenticatedError
 from server.kernel.ids import token_hash
-from server.members import queries as members
+from server.members import session_queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 GUARD = "_huiban_guard"
+_EVEN_WHEN = "_huiban_even_when"
 
 
 class TokenInvalidError(UnauthenticatedError):
@@ -51,20 +52,41 @@ def verified_by_signature(view: Callable[P, R]) -> Callable[P, R]:
     return _marked(view, "signature")
 
 
+class MemberLeavingError(ForbiddenError):
+    """The membership waits for its deletion."""
+
+    code = "member_leaving"
+    message = "This membership is about to be deleted. Take that back first."
+
+
+_LOOKING_ONLY: dict[str, type[ForbiddenError]] = {"frozen": MemberFrozenError, "deleting": MemberLeavingError}
+
+
+def even_when(*statuses: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Mark a command that a member may give although the membership is ``frozen`` or ``deleting``; stands below ``member_required``."""
+
+    def mark(view: Callable[P, R]) -> Callable[P, R]:
+        setattr(view, _EVEN_WHEN, frozenset(statuses))
+        return view
+
+    return mark
+
+
 def member_required(view: Callable[P, R]) -> Callable[P, R]:
     """Let only members with a live access token in; the member is in ``context.member_id()`` afterwards."""
+    allowed: frozenset[str] = getattr(view, _EVEN_WHEN, frozenset())
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise TokenInvalidError
-        with core().db.reading() as session:
-            found = members.session_by_access_token(session, token_hash(token.strip()), now())
+        with core().db.autocommit() as session:
+            found = session_queries.session_by_access_token(session, token_hash(token.strip()), now())
         if found is None:
             raise TokenInvalidError
-        if found.status == "frozen" and request.method != "GET":
-            raise MemberFrozenError
+        if found.status in _LOOKING_ONLY and request.method != "GET" and found.status not in allowed:
+            raise _LOOKING_ONLY[found.status]
         g.member = found
         return view(*args, **kwargs)
 

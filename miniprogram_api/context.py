@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
@@ -23,6 +24,12 @@ def core() -> Core:
 def now() -> datetime:
     """Return the present instant of the core's clock."""
     return core().clock.now()
+
+
+def request_id_of(given: str) -> str:
+    """Return the id of a request: the caller's own where it is fit to be logged and searched for, else a new one."""
+    fit = 8 <= len(given) <= 64 and given.replace("-", "").isalnum() and given.isascii()  # noqa: PLR2004 - 8 to 64 characters
+    return given if fit else secrets.token_hex(16)
 
 
 def member_id() -> UUID:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _KEY_MAX_CHARS = 128
+_FIRST_REFUSAL = 400
 
 
 class KeyRequiredError(MalformedError):
@@ -32,14 +33,19 @@ class KeyRequiredError(MalformedError):
 
 def json_response(body: BaseModel | dict[str, Any] | list[Any], status: int = 200) -> Response:
     """Return a JSON answer, straight to bytes."""
-    return Response(to_json(body), status=status, content_type="application/json")
+    return Response(to_json(body), status=status, content_type=_content_type(status))
+
+
+def _content_type(status: int) -> str:
+    # A refusal that leaves a trace is an answer of the command, and still a problem document.
+    return "application/json" if status < _FIRST_REFUSAL else "application/problem+json"
 
 
 def to_json(body: BaseModel | dict[str, Any] | list[Any]) -> bytes:
     """Return the bytes of a JSON answer."""
     if isinstance(body, BaseModel):
         return body.model_dump_json().encode()
-    return orjson.dumps(body)
+    return orjson.dumps(body, option=orjson.OPT_UTC_Z)
 
 
 def run_command(work: Callable[[Session], tuple[int, BaseModel | dict[str, Any]]], *, key_required: bool = True) -> Response:
@@ -48,7 +54,8 @@ def run_command(work: Callable[[Session], tuple[int, BaseModel | dict[str, Any]]
     Deadlocks are tried again; a refusal rolls back together with its key.
 
     Arguments:
-        work: gets the session; returns the HTTP status and the body.
+        work: gets the session; returns the HTTP status and the body. A refusal that must leave a trace is returned as well
+            (``problems.document_of``): it commits, and is kept under its key.
         key_required: False only for commands that change nothing of value.
 
     Raises:
@@ -76,7 +83,7 @@ def run_command(work: Callable[[Session], tuple[int, BaseModel | dict[str, Any]]
         return answer, False
 
     answer, replayed = core().db.run(once)
-    response = Response(answer.body, status=answer.status, content_type="application/json")
+    response = Response(answer.body, status=answer.status, content_type=_content_type(answer.status))
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response

@@ -145,7 +145,8 @@ def _complete(spec: dict[str, Any], views: dict[tuple[str, str], Any]) -> None:
             if guard == "member":
                 operation["security"] = [{"member": []}]
             elif guard.startswith("partner"):
-                operation["security"] = [{"partner": []}]
+                # OpenAPI 3.1 takes the names of what a caller must hold for any scheme, not for OAuth's scopes alone.
+                operation["security"] = [{"partner": [guard.removeprefix("partner:")]}]
                 _add_parameters(operation, "header", dict.fromkeys(_PARTNER_HEADERS[:3], ""), required=True)
             if method in {"post", "put", "patch", "delete"} and guard != "signature":
                 _add_parameters(operation, "header", {"Idempotency-Key": _KEY_MEANING}, required=False)

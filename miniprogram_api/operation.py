@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from apiflask import APIBlueprint
 from flask import Response, g, redirect, render_template_string, request, send_from_directory
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,7 +25,10 @@ from miniprogram_api.idempotent import json_response
 
 if TYPE_CHECKING:
     from apiflask import APIFlask
+    from flask import Request
     from werkzeug.wrappers import Response as WerkzeugResponse
+
+    from server.operations.queries import QueueHealth
 
 bp = APIBlueprint("operation", __name__, enable_openapi=False)
 _STATIC = Path(__file__).parent / "static"
@@ -34,8 +43,6 @@ SECONDS = Histogram(
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
-DELIVERIES = Gauge("huiban_outbox_deliveries", "Deliveries of the outbox by state", ["state"], registry=REGISTRY)
-OLDEST_PENDING = Gauge("huiban_outbox_oldest_pending_seconds", "Age of the oldest delivery that waits", registry=REGISTRY)
 
 _SWAGGER_PAGE = """<!doctype html>
 <html lang="zh-CN"><head><meta charset="utf-8"><title>Huiban 会伴 API</title>
@@ -58,12 +65,32 @@ def _start_timer() -> None:
 
 def _measure(response: Response) -> Response:
     # The rule, not the path: a path carries ids, and a metric with a series for each id fills the memory.
-    route = str(request.url_rule) if request.url_rule else "unmatched"
+    asked: Request = cast("Any", request)._get_current_object()  # noqa: SLF001 - Werkzeug's documented way past its proxy
+    route = asked.url_rule.rule if asked.url_rule else "unmatched"
     seconds = time.perf_counter() - g.get("started_at", time.perf_counter())
-    REQUESTS.labels(route, request.method, response.status_code).inc()
-    SECONDS.labels(route).observe(seconds)
-    _log.info("request", route=route, status=response.status_code, milliseconds=round(seconds * 1000, 1))
+    count(route, asked.method, response.status_code, seconds)
     return response
+
+
+def count(route: str, method: str, status: int, seconds: float) -> None:
+    """Count an answer and write its line in the log.
+
+    Arguments:
+        route: the rule of the address, never the address itself.
+        method: of the request.
+        status: of the answer.
+        seconds: how long it took.
+    """
+    counter, histogram = _series(route, method, status)
+    counter.inc()
+    histogram.observe(seconds)
+    _log.info("request", route=route, status=status, milliseconds=round(seconds * 1000, 1))
+
+
+@lru_cache(maxsize=4096)
+def _series(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """Return a route's series, which finding by their labels costs more than counting."""
+    return REQUESTS.labels(route, method, status), SECONDS.labels(route)
 
 
 @bp.get("/")
@@ -95,15 +122,38 @@ def readyz() -> Response:
 @bp.get("/metrics")
 @public
 def metrics() -> Response:
-    """Give the metrics in Prometheus' format; the reverse proxy keeps this path inside (docs/deploy.md)."""
+    """Give the metrics of all web processes in Prometheus' format; the reverse proxy keeps this path inside (docs/deploy.md).
+
+    Each process counts for itself. Under ``PROMETHEUS_MULTIPROC_DIR`` they count in files of that folder, and whichever is asked
+    adds them up; without it the answer is that of the process asked.
+    """
     from server.operations import queries as operations  # noqa: PLC0415 - only this page needs them
 
     with core().db.reading() as session:
         health = operations.queue_health(session, now())
-    for state in ("pending", "dispatched", "dead", "uncertain"):
-        DELIVERIES.labels(state).set(getattr(health, state))
-    OLDEST_PENDING.set(health.oldest_pending_seconds or 0)
-    return Response(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
+    registry = REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library leaves its constructor untyped
+    outbox = CollectorRegistry()
+    outbox.register(_Outbox(health))
+    return Response(generate_latest(registry) + generate_latest(outbox), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Outbox(Collector):
+    """How the outbox stands in the database, the same whichever process is asked."""
+
+    def __init__(self, health: QueueHealth) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give the gauges."""
+        deliveries = GaugeMetricFamily("huiban_outbox_deliveries", "Deliveries of the outbox by state", labels=["state"])
+        for state in ("pending", "dispatched", "dead", "uncertain"):
+            deliveries.add_metric([state], getattr(self._health, state))
+        yield deliveries
+        oldest = self._health.oldest_pending_seconds or 0
+        yield GaugeMetricFamily("huiban_outbox_oldest_pending_seconds", "Age of the oldest delivery that waits", value=oldest)
 
 
 @bp.get("/docs")

@@ -59,7 +59,7 @@ def _checked_partner(scope: str) -> queries.PartnerKey:
     timestamp = headers.get("X-Huiban-Timestamp", "")
     nonce = headers.get("X-Huiban-Nonce", "")
     present = now()
-    with core().db.reading() as session:
+    with core().db.autocommit() as session:
         key = queries.key(session, key_id) if key_id else None
     if key is None or not key.active:
         raise UnknownKeyError
@@ -73,7 +73,8 @@ def _checked_partner(scope: str) -> queries.PartnerKey:
         raise BadSignatureError(fields={"X-Huiban-Nonce": "16–64"})
     if scope not in key.scopes:
         raise ScopeMissingError(scope=scope)
-    core().db.run(lambda session: service.take_nonce(session, key_id, nonce, now=present))
+    with core().db.autocommit() as session:
+        service.take_nonce(session, key_id, nonce, now=present)
     return key
 
 

@@ -11,6 +11,7 @@ from flask import Response, g, request
 from flask_babel import gettext
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
 from server.kernel import errors
 from server.kernel.db import error_of_constraint, is_transient
@@ -48,6 +49,11 @@ def problem(status: int, code: str, title: str, detail: str, fields: dict[str, s
         detail: what to do about it, in the reader's language.
         fields: which fields are wrong.
     """
+    return Response(orjson.dumps(document(status, code, title, detail, fields)), status=status, content_type="application/problem+json")
+
+
+def document(status: int, code: str, title: str, detail: str, fields: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the body of a problem document; see ``problem``."""
     body: dict[str, Any] = {
         "type": f"/docs/problems#{code}",
         "title": title,
@@ -58,13 +64,19 @@ def problem(status: int, code: str, title: str, detail: str, fields: dict[str, s
     }
     if fields:
         body["errors"] = [{"field": field, "message": message} for field, message in fields.items()]
-    return Response(orjson.dumps(body), status=status, content_type="application/problem+json")
+    return body
+
+
+def document_of(error: errors.DomainError) -> dict[str, Any]:
+    """Return the body of a refusal's problem document."""
+    text = gettext(error.message, **error.params) if error.params else gettext(error.message)
+    fields = {field: gettext(message) if message else "" for field, message in (error.fields or {}).items()}
+    return document(error.status, error.code, gettext(error.family().message), text, fields)
 
 
 def problem_of(error: errors.DomainError) -> Response:
     """Return the problem document of a refusal."""
-    text = gettext(error.message, **error.params) if error.params else gettext(error.message)
-    response = problem(error.status, error.code, gettext(error.family().message), text, error.fields)
+    response = Response(orjson.dumps(document_of(error)), status=error.status, content_type="application/problem+json")
     if isinstance(error, errors.TooManyError):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if error.status == 401:  # noqa: PLR2004 - RFC 9110, §11.6.1: a 401 names the scheme
@@ -104,22 +116,28 @@ def _on_database_error(error: DBAPIError) -> Response:
 def _on_http_error(error: HTTPException) -> Response | HTTPException:
     if not is_api_path(request.path):
         return error
-    status = error.code or 500
-    family = _FAMILY_OF_STATUS.get(status)
-    if family is None:
-        code = (error.name or "error").lower().replace(" ", "_")
-        response = problem(status, code, error.name, error.description or error.name)
-    else:
-        response = problem_of(family())
+    response = _of_status(error.code or 500, error.description)
     for name, value in error.get_headers():
         if name not in {"Content-Type", "Content-Length"}:
             response.headers[name] = value
     return response
 
 
+def _of_status(status: int, detail: str | None = None) -> Response:
+    """Return the problem document of a bare HTTP status: our own family's where there is one, else the standard's phrase."""
+    family = _FAMILY_OF_STATUS.get(status)
+    if family is not None:
+        return problem_of(family())
+    phrase = HTTP_STATUS_CODES.get(status, "Error")
+    return problem(status, phrase.lower().replace(" ", "_"), phrase, detail or phrase)
+
+
 def _refuse_nul() -> Response | None:
     """Answer 404 to an address with the character NUL: PostgreSQL cannot even be asked for it."""
-    if is_api_path(request.path) and any("\0" in text for text in (request.path, *request.args.values())):
+    path, query = request.path, request.environ.get("QUERY_STRING", "")
+    # The parameters are read only where there can be one: reading them costs more than all the rest here.
+    suspect = "\0" in path or "%00" in query or "\0" in query
+    if suspect and is_api_path(path) and any("\0" in text for text in (path, *request.args.values())):
         return problem_of(errors.NotFoundError())
     return None
 
@@ -141,10 +159,7 @@ def _on_validation_error(error: HTTPError) -> Response:
     fields = _flatten(error.detail) if isinstance(error.detail, (dict, list)) else {}
     if error.status_code == 422:  # noqa: PLR2004 - the status APIFlask gives failed validation
         return problem_of(errors.InvalidError(fields=fields))
-    family = _FAMILY_OF_STATUS.get(error.status_code)
-    if family is not None:
-        return problem_of(family())
-    return problem(error.status_code, "error", str(error.message), str(error.message))
+    return _of_status(error.status_code, str(error.message))
 
 
 def _flatten(detail: Any, path: str = "") -> dict[str, str]:

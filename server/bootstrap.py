@@ -15,10 +15,12 @@ from config.settings import parse_key, parse_key_ring
 from server.files.storage import LocalStorage, Storage
 from server.kernel.clock import Clock, SystemClock
 from server.kernel.crypto import Vault
-from server.kernel.db import Database, make_engine
+from server.kernel.db import Database
+from server.kernel.engines import LOCK_WAIT_SECONDS, make_engine
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from server.logistics.gateway import TrackingGateway
     from server.wechat.gateway import WeChatGateway
 
 
@@ -31,10 +33,11 @@ class Core:
     clock: Clock
     files: Storage
     wechat: WeChatGateway
+    tracking: TrackingGateway
 
     def close(self) -> None:
         """Give the connections back."""
-        self.db.engine.dispose()
+        self.db.close()
 
 
 def load_models() -> None:
@@ -60,17 +63,33 @@ def build_wechat(settings: Settings) -> WeChatGateway:
     return gateway_from(settings)
 
 
-def build_core(settings: Settings, *, clock: Clock | None = None, wechat: WeChatGateway | None = None) -> Core:
+def build_tracking(settings: Settings) -> TrackingGateway:
+    """Return the gateway to the carriers' aggregator, or the local stand-in without a key. It calls nobody until it is used."""
+    from server.logistics.choice import tracking_gateway  # noqa: PLC0415 - as above
+
+    return tracking_gateway(settings)
+
+
+def build_core(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    wechat: WeChatGateway | None = None,
+    tracking: TrackingGateway | None = None,
+    lock_wait_seconds: int = LOCK_WAIT_SECONDS,
+) -> Core:
     """Build the core for one process.
 
     Arguments:
         settings: checked settings.
         clock: stands in for the machine's clock in tests and simulations.
         wechat: stands in for WeChat in tests.
+        tracking: stands in for the carriers' aggregator in tests.
+        lock_wait_seconds: how long a statement waits for a locked row; the web waits less, since a person waits for it.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
     load_models()
-    engine = make_engine(settings.resolved_database_url, pool_size=settings.pool_size)
+    engine = make_engine(settings.resolved_database_url, pool_size=settings.pool_size, lock_wait_seconds=lock_wait_seconds)
     database = Database(engine, build_vault(settings), settings.zone)
     return Core(
         settings=settings,
@@ -78,4 +97,5 @@ def build_core(settings: Settings, *, clock: Clock | None = None, wechat: WeChat
         clock=clock or SystemClock(),
         files=LocalStorage(settings.files_dir),
         wechat=wechat or build_wechat(settings),
+        tracking=tracking or build_tracking(settings),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
-import threading
 from types import FrameType
 
 from server.bootstrap import Core
@@ -45,9 +45,38 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set: a loop that waits on it ends after the round it is in."""
-    stopping = threading.Event()
+class Stop:
+    """Whether we were told to stop; what ``threading.Event`` is, but safe to set from a signal handler.
+
+    An Event is set under a lock that is not reentrant: a handler that interrupts the thread that holds it, in ``wait`` or in
+    the handler of an earlier signal, waits for itself. A pipe needs none, and what was written to it wakes every thread.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+
+    def set(self) -> None:
+        """Tell everybody."""
+        if not self._told:
+            self._told = True
+            os.write(self._write, b".")
+
+    def is_set(self) -> bool:
+        """Return whether somebody told us."""
+        return self._told
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so many seconds to be told; return whether we were."""
+        if not self._told:
+            select.select([self._read], [], [], seconds)
+        return self._told
+
+
+def stop_on_signals() -> Stop:
+    """Return what SIGTERM and SIGINT set: a loop that waits on it ends after the round it is in."""
+    stopping = Stop()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopping.set()

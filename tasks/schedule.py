@@ -96,19 +96,34 @@ JOBS: tuple[Job, ...] = (
     Job("points.release_due", MINUTE, "tasks.jobs.points:release_due"),
     # Spending passes over what has expired by itself, so the books may follow at leisure; hourly keeps the batches small.
     Job("points.expire_due", HOUR, "tasks.jobs.points:expire_due"),
+    # At an hour at which a message wakes nobody. What one run cannot do the next days' do: there are three weeks for a notice of 30 days.
+    Job("points.remind_expiring", Daily(time(10, 5)), "tasks.jobs.points:remind_expiring"),
     Job("points.prove", Daily(time(3, 30)), "tasks.jobs.points:prove"),
+    # Each night, so that a month is closed on the second of the next, or as soon as the product is up again.
+    Job("points.close_months", Daily(time(2, 30)), "tasks.jobs.points_months:close_months"),
+    Job("points.prove_months", Daily(time(4, 0)), "tasks.jobs.points_months:prove_months"),
+    # Soon after the shop's midnight, and again for members whom something held, and after a rule was published.
+    Job("tiers.reassess_due", Every(300), "tasks.jobs.tiers:reassess_due"),
+    Job("tiers.build_growth", HOUR, "tasks.jobs.tiers:build_growth"),
+    Job("tiers.prove", Daily(time(3, 45)), "tasks.jobs.tiers:prove"),
     Job("coupons.release_due", MINUTE, "tasks.jobs.coupons:release_due"),
     Job("coupons.expire_due", Every(300), "tasks.jobs.coupons:expire_due"),
     # At an hour at which a message wakes nobody.
     Job("coupons.remind_expiring", Daily(time(10, 0)), "tasks.jobs.coupons:remind_expiring"),
+    Job("coupons.forget_seeds", Every(600), "tasks.jobs.coupons:forget_seeds"),
+    Job("rewards.time_out_due", MINUTE, "tasks.jobs.rewards:time_out_due"),
     Job("orders.complete_due", Every(600), "tasks.jobs.orders:complete_due"),
+    Job("orders.apply_pending", MINUTE, "tasks.jobs.orders:apply_pending"),
+    Job("referrals.reward_due", Every(300), "tasks.jobs.referrals:reward_due"),
     Job("feedback.close_silent", HOUR, "tasks.jobs.feedback:close_silent"),
     Job("notifications.deliver_due", MINUTE, "tasks.jobs.sending:send_due"),
     Job("notifications.sweep", MINUTE, "tasks.jobs.notifications:sweep"),
     Job("birthdays.celebrate", HOUR, "tasks.jobs.birthdays:celebrate"),
+    Job("approvals.expire_due", HOUR, "tasks.jobs.approvals:expire_due"),
     Job("audit.seal", MINUTE, "tasks.jobs.audit:seal"),
     Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),
     Job("outbox.forget", HOUR, "tasks.jobs.outbox:forget_done"),
+    Job("members.erase_due", Every(600), "tasks.jobs.privacy:erase_due"),
     Job("retention.forget", HOUR, "tasks.jobs.retention:forget"),
 )
 

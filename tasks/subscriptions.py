@@ -56,22 +56,68 @@ def load_function(name: str) -> Callable[..., Any]:
 
 SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
     "schedule.due": (Subscription("schedule.run", "tasks.jobs.scheduled:run_due", queue=SCHEDULE, alone=True),),
-    "members.enrolled": (Subscription("cards.issue", "tasks.jobs.cards:on_member_enrolled"),),
-    "points.accrued": (Subscription("notifications.points_accrued", "tasks.jobs.notifications:on_points_accrued"),),
+    "members.profile_completed": (
+        Subscription("tiers.profile_growth", "tasks.jobs.tiers:on_profile_completed"),
+        Subscription("points.profile", "tasks.jobs.points:on_profile_completed"),
+    ),
+    "members.enrolled": (
+        Subscription("cards.issue", "tasks.jobs.cards:on_member_enrolled"),
+        Subscription("points.sign_up", "tasks.jobs.points:on_member_enrolled"),
+    ),
+    "members.deletion_requested": (Subscription("notifications.deletion_requested", "tasks.jobs.privacy:on_deletion_requested"),),
+    "points.accrued": (
+        Subscription("notifications.points_accrued", "tasks.jobs.notifications:on_points_accrued"),
+        Subscription("tiers.check_in_growth", "tasks.jobs.tiers:on_points_accrued"),
+    ),
+    "points.dry_run_asked": (Subscription("points.dry_run", "tasks.jobs.rule_lab:on_dry_run_asked", queue=SCHEDULE, alone=True),),
+    "points.expiring": (Subscription("notifications.points_expiring", "tasks.jobs.points_messages:on_points_expiring"),),
+    "points.opening_approved": (Subscription("points.take_in_opening", "tasks.jobs.opening:take_in", alone=True),),
+    "coupons.codes_wanted": (Subscription("coupons.make_codes", "tasks.jobs.coupons:on_codes_wanted", queue=SCHEDULE, alone=True),),
+    "coupons.issue_wanted": (Subscription("coupons.issue_file", "tasks.jobs.coupons:on_issue_wanted", queue=SCHEDULE, alone=True),),
+    "coupons.recall_wanted": (Subscription("coupons.recall_file", "tasks.jobs.coupons:on_recall_wanted", queue=SCHEDULE, alone=True),),
+    "coupons.recalled": (Subscription("notifications.coupon_recalled", "tasks.jobs.notifications:on_coupon_recalled"),),
     "coupons.expiring": (Subscription("notifications.coupon_expiring", "tasks.jobs.notifications:on_coupon_expiring"),),
+    "orders.paid": (
+        Subscription("tiers.paid_growth", "tasks.jobs.tiers:on_order_changed"),
+        Subscription("points.first_order_paid", "tasks.jobs.points:on_order_changed"),
+    ),
+    "orders.cancelled": (
+        Subscription("tiers.cancelled_growth", "tasks.jobs.tiers:on_order_changed"),
+        Subscription("points.first_order_cancelled", "tasks.jobs.points:on_order_changed"),
+    ),
+    "orders.attached": (
+        Subscription("tiers.attached_growth", "tasks.jobs.tiers:on_order_changed"),
+        Subscription("points.first_order_attached", "tasks.jobs.points:on_order_changed"),
+    ),
+    "orders.refunded": (
+        Subscription("tiers.refunded_growth", "tasks.jobs.tiers:on_order_changed"),
+        Subscription("points.first_order_refunded", "tasks.jobs.points:on_order_changed"),
+    ),
     "orders.shipped": (
         Subscription("notifications.order_shipped", "tasks.jobs.notifications:on_order_shipped"),
         Subscription("orders.follow_parcel", "tasks.jobs.orders:follow_parcel", alone=True),
     ),
+    "rewards.placed": (Subscription("notifications.reward_placed", "tasks.jobs.notifications:on_reward_placed"),),
+    "rewards.shipped": (Subscription("notifications.reward_shipped", "tasks.jobs.notifications:on_reward_shipped"),),
+    "rewards.cancelled": (Subscription("notifications.reward_cancelled", "tasks.jobs.notifications:on_reward_cancelled"),),
     "feedback.ticket_answered": (Subscription("notifications.ticket_answered", "tasks.jobs.notifications:on_ticket_answered"),),
+    "feedback.ticket_rated": (
+        Subscription("tiers.rating_growth", "tasks.jobs.tiers:on_ticket_rated"),
+        Subscription("points.rating", "tasks.jobs.points:on_ticket_rated"),
+    ),
+    "tiers.changed": (
+        Subscription("tiers.gift", "tasks.jobs.tiers:on_tier_changed"),
+        Subscription("notifications.tier_changed", "tasks.jobs.tier_messages:on_tier_changed"),
+    ),
+    "tiers.at_risk": (Subscription("notifications.tier_at_risk", "tasks.jobs.tier_messages:on_tier_at_risk"),),
     "notifications.queued": (Subscription("notifications.send", "tasks.jobs.sending:send_queued", queue=MESSAGES, bulk=True),),
 }
 
 # Topics nobody listens to inside the product, and why they are told all the same.
 UNHEARD: dict[str, str] = {
     "members.phone_bound": "the merge it may bring is done in the same transaction",
-    "members.profile_completed": "part of the record of events; no reward is set for it",
     "members.merged": "every domain moves its rows in the merge's own transaction",
+    "members.erased": "every domain forgets in the deletion's own transaction",
     "points.redeemed": "part of the record of events",
     "points.reversed": "part of the record of events",
     "points.expired": "part of the record of events",
@@ -80,14 +126,11 @@ UNHEARD: dict[str, str] = {
     "coupons.returned": "as above",
     "coupons.voided": "part of the record of events",
     "orders.taken_in": "points and coupons of an order are settled in the intake's transaction",
-    "orders.paid": "as above",
     "orders.delivered": "as above",
     "orders.completed": "as above",
-    "orders.refunded": "as above",
+    "rewards.handed_over": "the member stands at the counter",
     "feedback.ticket_opened": "the service desk's queue shows it at once",
     "feedback.ticket_closed": "part of the record of events",
-    "feedback.ticket_rated": "as above",
-    "tiers.changed": "the home page and the card show it at once",
 }
 
 

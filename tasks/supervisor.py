@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -28,11 +29,10 @@ from tasks.children import Child
 from tasks.commands.db import prepare_database
 from tasks.demo import load_demo
 from tasks.greeting import Greeting
-from tasks.process import stop_on_signals
+from tasks.process import Stop, stop_on_signals
 from tasks.queues import QUEUES, connect
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,7 +66,7 @@ class Supervisor:
         self._logs = settings.data_dir / "logs"
         self._codes_at = 0.0
 
-    def start(self, stopping: threading.Event) -> dict[str, Any]:
+    def start(self, stopping: Stop) -> dict[str, Any]:
         """Start everything and wait until the web answers.
 
         Returns:
@@ -126,24 +126,19 @@ class Supervisor:
         self._environment |= {f"HUIBAN_{name.upper()}": value for name, value in found.items()}
         self.settings = self.settings.model_copy(update=found)
 
-    def _go_on(self, stopping: threading.Event) -> None:
+    def _go_on(self, stopping: Stop) -> None:
         if stopping.is_set():
             raise StopAskedError
         self.tend()
 
     def _start_web(self) -> None:
-        settings = self.settings
-        options = {
-            "--interface": "wsgi",
-            "--host": settings.host,
-            "--port": str(settings.port),
-            "--workers": "2",
-            "--blocking-threads": "2",
-        }
-        web = [part for option in options.items() for part in option]
-        command = _python("-m", "granian", *web, "--respawn-failed-workers", "--workers-kill-timeout", "10", "--factory", "wsgi:create_app")
+        # The web's processes count together here; what an earlier run counted is over.
+        metrics = (self._given.data_dir / "metrics").resolve()
+        shutil.rmtree(metrics, ignore_errors=True)
+        metrics.mkdir(mode=0o750)
+        self._environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         # SIGTERM when we are gone: it has workers of its own to take along.
-        self._add("web", command, parent_death=signal.SIGTERM)
+        self._add("web", web_command(self.settings.host, self.settings.port), parent_death=signal.SIGTERM)
 
     def _start_background(self) -> None:
         self._add("relay", _python("-m", "tasks.relay"))
@@ -172,7 +167,7 @@ class Supervisor:
         host = "127.0.0.1" if self.settings.host in {"0.0.0.0", "::"} else self.settings.host  # noqa: S104 - read, not bound
         return f"http://{host}:{self.settings.port}"
 
-    def _wait(self, what: str, stopping: threading.Event, answers: Callable[[], bool]) -> None:
+    def _wait(self, what: str, stopping: Stop, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             self._go_on(stopping)
@@ -213,6 +208,13 @@ class Supervisor:
             return None
         self._codes_at = time.monotonic() + _CODES_SECONDS
         return codes
+
+
+def web_command(host: str, port: int) -> list[str]:
+    """Return how the web is started; tests that kill it start it alike."""
+    options = {"--interface": "wsgi", "--host": host, "--port": str(port), "--workers": "2", "--blocking-threads": "2"}
+    web = [part for option in options.items() for part in option]
+    return _python("-m", "granian", *web, "--respawn-failed-workers", "--workers-kill-timeout", "10", "--factory", "wsgi:create_app")
 
 
 def _python(*arguments: str) -> list[str]:

@@ -41,9 +41,16 @@
     if ((form.dataset.confirm || form.dataset.reason) && !form.dataset.agreed) { event.preventDefault(); ask(form); return; }
     if ((form.method || "").toLowerCase() === "post") {
       form.dataset.sent = "1";
-      each("button[type=submit],button:not([type])", function (button) { button.disabled = true; }, form);
+      /* Only once the form is on its way: a button that is disabled before is not sent along, and Preview would publish. */
+      setTimeout(function () { each("button[type=submit],button:not([type])", function (button) { button.disabled = true; }, form); }, 0);
+      if (form.dataset.download) { setTimeout(function () { released(form); }, 1500); }
     }
   });
+  function released(form) {
+    delete form.dataset.sent;
+    delete form.dataset.agreed;
+    each("button", function (button) { button.disabled = false; }, form);
+  }
   function ask(form) {
     var dialog = doc.getElementById("ask");
     var reason = dialog.querySelector("textarea");
@@ -93,7 +100,7 @@
     option.textStyle = { fontFamily: getComputedStyle(doc.body).fontFamily };
     option.animationDuration = 350;
     [].concat(option.yAxis || [], option.xAxis || []).forEach(function (axis) {
-      axis.axisLabel = Object.assign({ color: "#8b94a7", fontSize: 12 }, axis.axisLabel);
+      axis.axisLabel = Object.assign({ color: "#666f83", fontSize: 12 }, axis.axisLabel);
       if (axis.type === "value") {
         var mine = series.filter(function (one) { return (option.yAxis || [])[one.yAxisIndex || 0] === axis; });
         var unit = mine.length && mine[0].unit;
@@ -123,6 +130,6 @@
     each("time[data-countdown]", function (box) { box.title = box.dateTime; });
   });
   window.addEventListener("pageshow", function (event) {
-    if (event.persisted) { each("form[data-sent]", function (form) { delete form.dataset.sent; delete form.dataset.agreed; each("button", function (button) { button.disabled = false; }, form); }); }
+    if (event.persisted) { each("form[data-sent]", released); }
   });
 }());

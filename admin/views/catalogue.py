@@ -9,7 +9,8 @@ from flask_babel import gettext
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
-from admin.base import ConsoleView, current_actor, form_page, now, page
+from admin.base import ConsoleView, action, current_actor, form_page, now, page
+from admin.export import export_list
 from admin.formats import Tag
 from admin.forms import L_, ConsoleForm, FormPage, FormSection, MoneyField, SelectField, StringField
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
@@ -60,16 +61,24 @@ class ProductsView(ConsoleView):
     @page("/")
     def index(self) -> ResponseReturnValue:
         """List products."""
+        return self._list(PageRequest.of(20, self.cursor)).render(self)
+
+    @action("/export", Permission.EXPORTS_CREATE)
+    def export(self) -> ResponseReturnValue:
+        """Download what the list shows."""
+        return export_list("products", self._list)
+
+    def _list(self, place: PageRequest) -> ListPage:
         filters = [
             Filter("q", N_("Keyword"), placeholder=N_("Whole SKU, or how the name begins")),
             Filter("category", N_("Category"), placeholder=N_("Whole category code")),
         ]
         asked = read_filters(filters)
         with self.reading() as session:
-            found = queries.products(session, PageRequest.of(20, self.cursor), text=asked.text("q"), category=asked.text("category"))
+            found = queries.products(session, place, text=asked.text("q"), category=asked.text("category"))
         table = Table(
             [
-                Column(N_("Product"), "name", second="sku"),
+                Column(N_("Product"), "name", second="sku", second_label=N_("SKU")),
                 Column(N_("Category"), lambda row: row.category or ""),
                 Column(N_("Brand"), lambda row: row.brand or ""),
                 Column(N_("List price"), "price_fen", "money"),
@@ -80,7 +89,7 @@ class ProductsView(ConsoleView):
             empty=N_("No products match"),
         )
         buttons = [RowAction(N_("New product"), self.url_to("edit"), Permission.CATALOGUE_EDIT, tone="primary", icon="plus")]
-        return ListPage(N_("Products"), table, filters, asked, found.next_cursor, buttons).render(self)
+        return ListPage(N_("Products"), table, filters, asked, found.next_cursor, buttons, export=True)
 
     @form_page("/edit", Permission.CATALOGUE_EDIT)
     def edit(self) -> ResponseReturnValue:
@@ -109,7 +118,7 @@ class ProductsView(ConsoleView):
             flash(gettext("The product is saved."), "success")
             return redirect(self.url_to("index"))
         sections = [FormSection(N_("Product"), ["sku", "name", "category", "brand", "price_fen", "active"])]
-        return FormPage(N_("Product"), form, sections, back=self.url_to("index")).render(self)
+        return FormPage(N_("Edit product") if known else N_("New product"), form, sections, back=self.url_to("index")).render(self)
 
 
 def _product_data(known: queries.ProductView | None) -> dict[str, Any] | None:
@@ -163,14 +172,14 @@ class StoresView(ConsoleView):
         """Write a store under its code."""
         with self.reading() as session:
             known = queries.find_store(session, request.args.get("code", ""))
-        return self._edit(N_("Store"), known, service.upsert_store, "index")
+        return self._edit(N_("Edit store") if known else N_("New store"), known, service.upsert_store, "index")
 
     @form_page("/warehouses/edit", Permission.CATALOGUE_EDIT)
     def edit_warehouse(self) -> ResponseReturnValue:
         """Write a warehouse under its code."""
         with self.reading() as session:
             known = queries.find_warehouse(session, request.args.get("code", ""))
-        return self._edit(N_("Warehouse"), known, service.upsert_warehouse, "warehouses")
+        return self._edit(N_("Edit warehouse") if known else N_("New warehouse"), known, service.upsert_warehouse, "warehouses")
 
     def _table(self, rows: Any, edit: str) -> Table:
         return Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from wtforms import HiddenField
@@ -12,6 +13,8 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from admin.forms import L_, ConsoleForm, FormSection, IntegerField, LocalInstantField, MoneyField, SelectField, StringField, TextAreaField
 from server.coupons.errors import TemplateInvalidError
+from server.coupons.rules import hours
+from server.coupons.rules.sentence import yuan
 from server.coupons.rules.terms import DEFAULT_GROUP, Kind, Limits, Scope, TemplateDraft, Terms, Validity
 from server.kernel.text import N_
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _SEPARATORS = re.compile(r"[,，、;；\s]+")
 _YES_NO = [SelectChoice("yes", L_("Yes")), SelectChoice("no", L_("No"))]
+_AMOUNT = re.compile(r"\d{1,9}(?:\.\d{1,2})?")
 _LIST_HINT = L_("Codes, separated by commas; empty for all.")
 _NO_LIMIT = L_("Empty for no limit.")
 MAX_LIST = 500
@@ -29,6 +33,8 @@ KINDS = {
     Kind.PERCENT_OFF.value: N_("Percentage coupon"),
     Kind.FREE_SHIPPING.value: N_("Free shipping"),
     Kind.EXCHANGE.value: N_("Exchange for goods"),
+    Kind.STEPS.value: N_("Stepped discount"),
+    Kind.GIFT.value: N_("Gift coupon"),
 }
 
 
@@ -49,6 +55,18 @@ class TemplateForm(ConsoleForm):
     threshold_fen = MoneyField(
         L_("From an amount of (yuan)"), [Optional(), NumberRange(min=0)], description=L_("What the goods must cost.")
     )
+    steps = TextAreaField(
+        L_("Steps (yuan)"), [Length(max=500)], description=L_("For steps: one a line, from how much and how much off: 200 30")
+    )
+    gift_sku = StringField(
+        L_("Product given"), [Length(max=64)], description=L_("For gifts: the product's code. One gift goes on an order.")
+    )
+    gift_quantity = _whole(L_("How many of it"))
+    gift_value_fen = MoneyField(
+        L_("Worth of the gift (yuan)"),
+        [Optional(), NumberRange(min=1)],
+        description=L_("What the gifts of one order cost the shop, for the budget."),
+    )
     products = StringField(L_("For these products"), [Length(max=2000)], description=_LIST_HINT)
     categories = StringField(L_("For these categories"), [Length(max=2000)], description=_LIST_HINT)
     excluded_products = StringField(L_("Products left out"), [Length(max=2000)], description=L_("Codes, separated by commas."))
@@ -61,6 +79,12 @@ class TemplateForm(ConsoleForm):
     days = _whole(L_("Or: days of validity"), description=L_("Business days, the first one included."))
     starts_after_days = _whole(L_("Beginning after (days)"), least=0, default=0)
     blackouts = TextAreaField(L_("Days it rests"), [Length(max=1000)], description=L_("One period a line: 2026-10-01 2026-10-07"))
+    hours = TextAreaField(
+        L_("Hours it holds"),
+        [Length(max=500)],
+        description=L_("One window a line, weekdays (1 is Monday) first if not every day: 1-5 22:00-02:00; empty for always."),
+    )
+    first_order_only = SelectField(L_("On the first order only"), choices=_YES_NO, default="no")
     return_grace_days = _whole(L_("Grace after a return (days)"), least=0, default=0)
     exclusion_group = StringField(
         L_("Exclusion group"),
@@ -82,14 +106,22 @@ class TemplateForm(ConsoleForm):
 
 SECTIONS = [
     FormSection(
-        N_("What it promises"), ["name", "code", "kind", "amount_off_fen", "percent_off", "cap_fen", "threshold_fen", "description"]
+        N_("What it promises"),
+        [
+            *("name", "code", "kind", "amount_off_fen", "percent_off", "cap_fen", "threshold_fen"),
+            *("steps", "gift_sku", "gift_quantity", "gift_value_fen", "description"),
+        ],
     ),
     FormSection(
-        N_("Where it applies"), ["products", "categories", "excluded_products", "excluded_categories", "stores", "channels", "tiers"]
+        N_("Where it applies"),
+        [
+            *("products", "categories", "excluded_products", "excluded_categories", "stores", "channels", "tiers"),
+            "first_order_only",
+        ],
     ),
     FormSection(
         N_("How long it holds"),
-        ["valid_from", "valid_until", "days", "starts_after_days", "return_grace_days", "blackouts"],
+        ["valid_from", "valid_until", "days", "starts_after_days", "return_grace_days", "blackouts", "hours"],
         N_("Either two fixed instants or a number of days from its issue."),
     ),
     FormSection(N_("With other coupons"), ["exclusion_group", "combinable", "priority"]),
@@ -130,7 +162,7 @@ def draft_of(form: TemplateForm) -> TemplateDraft:
     """Return the draft a form describes.
 
     Raises:
-        TemplateInvalidError: for days that cannot be read.
+        TemplateInvalidError: for days, hours or steps that cannot be read.
     """
     terms = Terms(
         name=form.name.data or "",
@@ -146,6 +178,12 @@ def draft_of(form: TemplateForm) -> TemplateDraft:
         priority=form.priority.data if form.priority.data is not None else 100,
         return_grace_days=form.return_grace_days.data or 0,
         description=form.description.data or "",
+        steps=_steps(form.steps.data),
+        gift_sku=(form.gift_sku.data or "").strip(),
+        gift_quantity=form.gift_quantity.data or 0,
+        gift_value_fen=form.gift_value_fen.data or 0,
+        hours=_windows(form.hours.data),
+        first_order_only=form.first_order_only.data == "yes",
     )
     limit_names = ("stock", "daily_stock", "budget_fen", "per_member", "per_member_daily", "claim_from", "claim_until")
     return TemplateDraft(
@@ -168,6 +206,10 @@ def values_of(view: TemplateView) -> dict[str, Any]:
     values["amount_off_fen"] = terms.amount_off_fen or None
     values["percent_off"] = terms.percent_off or None
     values["blackouts"] = "\n".join(f"{first} {last}" for first, last in terms.blackouts)
+    values["steps"] = "\n".join(f"{yuan(threshold)} {yuan(amount)}" for threshold, amount in terms.steps)
+    values["gift_quantity"], values["gift_value_fen"] = terms.gift_quantity or None, terms.gift_value_fen or None
+    values["hours"] = "\n".join(hours.write(window) for window in terms.hours)
+    values["first_order_only"] = "yes" if terms.first_order_only else "no"
     values["combinable"] = "yes" if terms.combinable else "no"
     values["claim_centre"] = "yes" if draft.claim_centre else "no"
     values["code"] = draft.code
@@ -186,3 +228,21 @@ def _periods(text: str | None) -> tuple[tuple[date, date], ...]:
             raise TemplateInvalidError(fields={"blackouts": N_("Please write days such as 2026-10-01 2026-10-07.")}) from None
         periods.append((first, last))
     return tuple(periods)
+
+
+def _steps(text: str | None) -> tuple[tuple[int, int], ...]:
+    steps = []
+    for line in filter(str.strip, (text or "").splitlines()):
+        amounts = _AMOUNT.findall(line)
+        if len(amounts) != 2:  # noqa: PLR2004 - from how much, and how much off
+            raise TemplateInvalidError(fields={"steps": N_("Please write steps such as 200 30, one a line.")})
+        threshold, amount = (int(Decimal(each) * 100) for each in amounts)
+        steps.append((threshold, amount))
+    return tuple(steps)
+
+
+def _windows(text: str | None) -> tuple[hours.Window, ...]:
+    windows = [hours.read(line) for line in filter(str.strip, (text or "").splitlines())]
+    if None in windows:
+        raise TemplateInvalidError(fields={"hours": N_("Windows such as 10:00-14:00 or 1-5 22:00-02:00, at most 14.")})
+    return tuple(window for window in windows if window is not None)

@@ -9,12 +9,13 @@ from flask_babel import gettext
 
 from admin.base import ConsoleView, action, console_url, console_url_or_none, current_actor, form_page, now, page
 from admin.detail import DetailPage, Field, Moment, Panel, Section
-from admin.formats import Tag
+from admin.export import export_list
+from admin.formats import Tag, reader_language
 from admin.forms import FormPage
 from admin.listing import Filter, ListPage, RowAction, read_filters
 from admin.views.coupon_forms import ScanForm
-from admin.views.coupons import COUPON_STATES, coupon_table, reader_language, void_action
-from admin.words import actor_words, member_names
+from admin.views.coupons import COUPON_STATES, coupon_table, void_action
+from admin.words import actor_words, member_names, order_words
 from server.cards import queries as cards
 from server.coupons import queries, service
 from server.coupons.errors import CouponNotFoundError
@@ -23,6 +24,7 @@ from server.coupons.rules.sentence import sentence
 from server.kernel.errors import InvalidError
 from server.kernel.pagination import Page, PageRequest
 from server.kernel.text import N_
+from server.orders import queries as orders
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
@@ -57,13 +59,23 @@ class CouponsView(ConsoleView):
     @page("/")
     def index(self) -> ResponseReturnValue:
         """List issued coupons, newest first; ``?template=`` narrows to one template."""
+        return self._list(PageRequest.of(20, self.cursor)).render(self)
+
+    @action("/export", Permission.EXPORTS_CREATE)
+    def export(self) -> ResponseReturnValue:
+        """Download what the list shows."""
+        return export_list("coupons", self._list)
+
+    def _list(self, place: PageRequest) -> ListPage:
         filters = [
             Filter("code", N_("Coupon code"), placeholder=N_("Whole code")),
             Filter("card", N_("Card number"), placeholder=N_("Whole number")),
             Filter("state", N_("State"), "choice", {code: tag.label for code, tag in COUPON_STATES.items()}),
+            Filter("redeemed", N_("Redeemed at"), "date_range"),
         ]
         asked = read_filters(filters)
         template = request.args.get("template")
+        since, until = asked.dates("redeemed")
         with self.reading() as session:
             member = cards.by_card_no(session, asked.text("card") or "") if asked.text("card") else None
             if asked.text("card") and member is None:
@@ -71,15 +83,17 @@ class CouponsView(ConsoleView):
             else:
                 found = queries.list_coupons(
                     session,
-                    PageRequest.of(20, self.cursor),
+                    place,
                     now=now(),
                     template_id=self.uuid(template) if template else None,
                     member_id=member,
                     state=asked.choice("state"),
                     code=asked.text("code"),
+                    redeemed_since=since,
+                    redeemed_until=until,
                 )
         buttons = [RowAction(N_("Redeem in store"), self.url_to("redeem"), Permission.COUPONS_REDEEM, tone="primary", icon="scan-line")]
-        return ListPage(N_("Issued coupons"), coupon_table(found.items), filters, asked, found.next_cursor, buttons).render(self)
+        return ListPage(N_("Issued coupons"), coupon_table(found.items), filters, asked, found.next_cursor, buttons, export=True)
 
     @page("/<coupon_id>")
     def detail(self, coupon_id: str) -> ResponseReturnValue:
@@ -105,7 +119,7 @@ class CouponsView(ConsoleView):
                         Field(N_("Valid from"), view.valid_from, "instant"),
                         Field(N_("Valid until"), view.valid_until, "instant"),
                         Field(N_("Kept until"), view.locked_until, "instant"),
-                        Field(N_("Order"), " ".join(filter(None, (view.channel, view.external_no)))),
+                        Field(N_("Order"), order_words(view.channel, view.external_no)),
                         Field(N_("Redeemed at"), view.redeemed_at, "instant"),
                         Field(N_("Discount"), view.discount_fen, "money"),
                     ],
@@ -118,7 +132,16 @@ class CouponsView(ConsoleView):
                         Moment(
                             each.occurred_at,
                             _EVENTS[each.event].label,
-                            " · ".join(filter(None, (each.channel, each.external_no, each.refund_id, each.reason))),
+                            " · ".join(
+                                filter(
+                                    None,
+                                    (
+                                        order_words(each.channel, each.external_no),
+                                        each.refund_id,
+                                        gettext(each.reason) if each.reason else None,
+                                    ),
+                                )
+                            ),
                             _EVENTS[each.event].tone,
                             actor_words(each.actor_kind, ""),
                         )
@@ -171,6 +194,7 @@ def _redeem(session: Session, form: ScanForm, actor: Any) -> CouponView:
         shipping_fen=0,
         actor=actor,
         now=now(),
+        first_order=orders.would_be_first(session, found.member_id, channel=_STORE_CHANNEL, external_no=form.external_no.data),
     )
     return view
 

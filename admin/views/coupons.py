@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flask import flash, redirect, request
-from flask_babel import get_locale, gettext
+from flask_babel import gettext
 
 from admin import charts
 from admin.base import ConsoleView, action, console_url, core, current_actor, form_page, now, page, put_errors
 from admin.detail import DetailPage, Field, Figure, Moment, Panel, Section
-from admin.formats import Tag
+from admin.formats import Tag, reader_language, share_of_stock, stock_words
 from admin.forms import FormPage
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
 from admin.views.coupon_forms import KINDS, MAX_LIST, SECTIONS, IssueForm, TemplateForm, codes_in, draft_of, values_of
-from admin.words import action_words, actor_words
+from admin.words import action_words, actor_words, order_words
 from server.audit import queries as audit
 from server.cards import queries as cards
 from server.coupons import queries, service
 from server.coupons.errors import TemplateInvalidError
-from server.coupons.rules.sentence import Language, offer, sentence
+from server.coupons.rules.sentence import offer, sentence
 from server.coupons.rules.terms import problems
 from server.kernel.errors import DomainError
 from server.kernel.ids import uuid7
@@ -48,7 +48,9 @@ COUPON_STATES = {
     "expired": Tag(N_("Expired"), "grey"),
     "voided": Tag(N_("Voided"), "red"),
 }
-_KIND_TAGS = {code: Tag(label, tone) for (code, label), tone in zip(KINDS.items(), ("red", "purple", "cyan", "gold"), strict=True)}
+_KIND_TAGS = {
+    code: Tag(label, tone) for (code, label), tone in zip(KINDS.items(), ("red", "purple", "cyan", "gold", "orange", "green"), strict=True)
+}
 _OUTCOMES = {
     "": Tag(N_("Issued"), "green"),
     "unknown_card": Tag(N_("No such card"), "red"),
@@ -57,7 +59,6 @@ _OUTCOMES = {
     "not_in_window": Tag(N_("Not open"), "grey"),
     "coupon_template_state": Tag(N_("Not published"), "grey"),
 }
-_BAR_CELLS = 10
 
 
 class CouponTemplatesView(ConsoleView):
@@ -86,7 +87,12 @@ class CouponTemplatesView(ConsoleView):
                 Column(N_("Kind"), lambda row: row.draft.terms.kind.value, "tag", tags=_KIND_TAGS),
                 Column(N_("Offer"), lambda row: offer(row.draft.terms, reader_language())),
                 Column(N_("State"), "state", "tag", tags=TEMPLATE_STATES),
-                Column(N_("Issued of stock"), _stock_text, second=_stock_bar),
+                Column(
+                    N_("Issued of stock"),
+                    lambda row: share_of_stock(row.issued, row.draft.limits.stock),
+                    "bar",
+                    second=lambda row: stock_words(row.issued, row.draft.limits.stock),
+                ),
                 Column(N_("Claiming until"), "draft.limits.claim_until", "minute"),
                 Column(N_("Made on"), "created_at", "date"),
             ],
@@ -213,6 +219,8 @@ class CouponTemplatesView(ConsoleView):
         found = [RowAction(N_("Edit"), self.url_to("edit", **to), edit), state]
         if row.state == "published":
             found.append(RowAction(N_("Issue to members"), self.url_to("issue", **to), Permission.COUPONS_ISSUE))
+            found.append(RowAction(N_("Issue to a file"), console_url("coupon-issues.create", **to), Permission.COUPONS_ISSUE))
+            found.append(RowAction(N_("Make codes"), console_url("coupon-codes.create", **to), Permission.COUPONS_ISSUE))
         return found
 
     def _form(self, form: TemplateForm, title: str, back: str, *, preview: dict[str, str] | None = None) -> ResponseReturnValue:
@@ -252,7 +260,7 @@ def coupon_table(rows: Any) -> Table:
             Column(N_("State"), "state", "tag", tags=COUPON_STATES),
             Column(N_("Issued at"), "issued_at", "minute"),
             Column(N_("Valid until"), "valid_until", "minute"),
-            Column(N_("Order"), lambda row: " ".join(filter(None, (row.channel, row.external_no)))),
+            Column(N_("Order"), lambda row: order_words(row.channel, row.external_no)),
             Column(N_("Discount"), "discount_fen", "money"),
         ],
         rows,
@@ -298,11 +306,6 @@ def _issue(session: Session, form: IssueForm, template_id: UUID, actor: Any) -> 
     ]
 
 
-def reader_language() -> Language:
-    """Return the language coupons are told in."""
-    return "zh" if str(get_locale()).startswith("zh") else "en"
-
-
 def _sentences(form: TemplateForm) -> dict[str, str]:
     draft, zone = draft_of(form), core().settings.zone
     return {
@@ -310,20 +313,6 @@ def _sentences(form: TemplateForm) -> dict[str, str]:
         "zh": sentence(draft.terms, "zh", validity=draft.validity, zone=zone),
         "en": sentence(draft.terms, "en", validity=draft.validity, zone=zone),
     }
-
-
-def _stock_text(row: TemplateView) -> str:
-    stock = row.draft.limits.stock
-    return f"{row.issued:,}" if stock is None else f"{row.issued:,} / {stock:,}"
-
-
-def _stock_bar(row: TemplateView) -> str:
-    """Return a bar of ten cells, as text that a screen reader passes over quickly and a spreadsheet keeps."""
-    stock = row.draft.limits.stock
-    if stock is None:
-        return str(gettext("No limit"))
-    full = min(_BAR_CELLS, row.issued * _BAR_CELLS // stock)
-    return f"{'▰' * full}{'▱' * (_BAR_CELLS - full)} {row.issued * 100 // stock}%"
 
 
 def _figures(view: TemplateView, funnel: Funnel) -> list[Figure]:

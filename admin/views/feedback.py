@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from wtforms.validators import InputRequired, Length, Optional
 
 from admin.base import ConsoleView, action, console_url_or_none, core, current_actor, form_page, may, message_of, now, page
+from admin.export import export_list
 from admin.feedback_labels import CATEGORIES, CHANNELS, CLOSE_REASONS, PRIORITIES, STATES, choices_of, labels_of
 from admin.feedback_ticket import TicketPage, load
 from admin.forms import L_, ConsoleForm, FormPage, FormSection, SelectField, StringField, TextAreaField
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 TABS = {
     "live": N_("Not closed"),
     "mine": N_("Mine"),
+    "unanswered": N_("Unanswered"),
     "unassigned": N_("Unassigned"),
     "overdue": N_("Overdue"),
     "review": N_("To review"),
@@ -86,6 +88,14 @@ class ServiceDeskView(ConsoleView):
     @page("/")
     def index(self) -> ResponseReturnValue:
         """Show the queue."""
+        return self._list(PageRequest.of(_PAGE_ROWS, self.cursor)).render(self)
+
+    @action("/export", Permission.EXPORTS_CREATE)
+    def export(self) -> ResponseReturnValue:
+        """Download what the list shows."""
+        return export_list("tickets", self._list)
+
+    def _list(self, place: PageRequest) -> ListPage:
         filters = [
             Filter("q", N_("Keyword"), placeholder=N_("Ticket number, order number or words")),
             Filter("state", N_("State"), "choice", labels_of(STATES)),
@@ -104,13 +114,14 @@ class ServiceDeskView(ConsoleView):
             overdue_at=present if tab == "overdue" else None,
             live=tab in {"live", "mine"},
             needs_review=tab == "review",
+            unanswered=tab == "unanswered",
             state=asked.choice("state"),
             category=asked.choice("category"),
             priority=asked.choice("priority"),
             text=asked.text("q"),
         )
         with self.reading() as session:
-            found = desk_queries.queue(session, wanted, PageRequest.of(_PAGE_ROWS, self.cursor))
+            found = desk_queries.queue(session, wanted, place)
             counts = desk_queries.counts(session, actor.staff_id, present)
             rows = _rows(session, list(found.items), present)
         numbers = {
@@ -119,13 +130,14 @@ class ServiceDeskView(ConsoleView):
             "unassigned": counts.unassigned,
             "overdue": counts.overdue,
             "review": counts.needs_review,
+            "unanswered": counts.unanswered,
         }
         tabs = [(label, self.url_to("index", tab=code), code == tab, numbers.get(code)) for code, label in TABS.items()]
         buttons = [
             RowAction(N_("New ticket"), self.url_to("create"), Permission.TICKETS_WORK, tone="primary", icon="plus"),
             RowAction(N_("Service figures"), self.console_page("service_figures.index"), Permission.TICKETS_READ, icon="chart-column"),
         ]
-        return ListPage(N_("Service desk"), self._table(rows), filters, asked, found.next_cursor, buttons, tabs).render(self)
+        return ListPage(N_("Service desk"), self._table(rows), filters, asked, found.next_cursor, buttons, tabs, export=True)
 
     @page("/<ticket_no>")
     def detail(self, ticket_no: str) -> ResponseReturnValue:

@@ -15,19 +15,23 @@ from wtforms.validators import InputRequired, Length
 
 from admin import auth
 from admin.base import ConsoleView, action, console_url, core, current_actor, form_page, now, open_page, page, safe_next, signed_in
-from admin.detail import DetailPage, Field, Section
+from admin.detail import DetailPage, Field, Panel, Section
 from admin.formats import Tag
 from admin.forms import L_, ConsoleForm, FormPage, PasswordField, StringField
-from admin.listing import RowAction
+from admin.listing import RowAction, Table
+from admin.staff_sessions import session_table
 from server.kernel.text import N_
 from server.staff import login as staff_login
-from server.staff import passwords, queries, service
+from server.staff import passwords, queries, service, sessions
 from server.staff.demo import DEMO_ACCOUNTS
 from server.staff.errors import LoginRefusedError, SecondFactorMissingError
 from server.staff.permissions import ROLES_BY_CODE, Permission
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from flask.typing import ResponseReturnValue
+    from sqlalchemy.orm import Session
 
 _NEXT = "staff_next"
 _ISSUER = "Huiban"
@@ -156,7 +160,14 @@ class LoginView(ConsoleView):
         staff = signed_in()
         if staff is not None:
             at, address = now(), request.remote_addr
-            core().db.run(lambda db: staff_login.note_logout(db, staff.id, everywhere=False, address=address, now=at))
+            this = auth.session_id()
+
+            def work(db: Session) -> None:
+                staff_login.note_logout(db, staff.id, everywhere=False, address=address, now=at)
+                if this is not None:
+                    sessions.end_quietly(db, staff.id, this, now=at)
+
+            core().db.run(work)
         auth.sign_out()
         flash(gettext("You are signed out."), "info")
         return redirect(self.url_to("index"))
@@ -176,6 +187,7 @@ class AccountView(ConsoleView):
         with self.reading() as db:
             account = queries.find(db, actor.staff_id)
             codes = queries.recovery_codes_left(db, actor.staff_id)
+            live = queries.sessions_of(db, actor.staff_id, now())
         if account is None:
             abort(404)
         roles = [ROLES_BY_CODE[role] for role in account.roles if role in ROLES_BY_CODE]
@@ -205,8 +217,26 @@ class AccountView(ConsoleView):
                 ),
                 Section(N_("My roles"), [Field(role.name, gettext(role.purpose), wide=True) for role in roles]),
             ],
+            panels=[Panel(N_("Where I am signed in"), table=self._sessions(live, auth.session_id()))],
         )
         return detail.render(self)
+
+    def _sessions(self, live: list[queries.SessionView], this: UUID | None) -> Table:
+        def actions(row: queries.SessionView) -> list[RowAction]:
+            if row.id == this:
+                return []
+            confirm = N_("That browser has to sign in again.")
+            return [
+                RowAction(N_("Sign out this one"), self.url_to("end_session", session_id=row.id), post=True, tone="danger", confirm=confirm)
+            ]
+
+        return session_table(live, actions, this)
+
+    @action("/sessions/<session_id>/end", Permission.WORKBENCH_READ)
+    def end_session(self, session_id: str) -> ResponseReturnValue:
+        """End one of one's own sessions."""
+        wanted, actor = self.uuid(session_id), current_actor()
+        return self.change(lambda db: sessions.end(db, actor.staff_id, wanted, actor=actor, now=now()), done=N_("That session has ended."))
 
     @form_page("/password", Permission.WORKBENCH_READ)
     def password(self) -> ResponseReturnValue:

@@ -18,17 +18,19 @@ from admin.base import console_url_or_none, may
 from admin.detail import Moment, Panel
 from admin.formats import Tag
 from admin.listing import Column, Table
+from admin.views.tier_tables import statement_table
 from admin.words import action_words, actor_words
 from server.audit import queries as audit
 from server.coupons import queries as coupons
 from server.feedback import queries as feedback
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
-from server.members import merge_queries
+from server.members import merge_queries, session_queries
 from server.members import queries as members
 from server.notifications import queries as notifications
 from server.orders import queries as orders
 from server.points import queries as points
+from server.staff import approvals
 from server.staff.permissions import Permission
 from server.tiers import queries as tiers
 
@@ -143,6 +145,23 @@ def _points(session: Session, member_id: UUID, _now: datetime) -> Part:
     return Part(panels, moments)
 
 
+def _approvals(session: Session, member_id: UUID, _now: datetime) -> Part:
+    waiting = approvals.pending_about(session, "member", member_id)
+    if not waiting:
+        return Part()
+    table = Table(
+        [
+            Column(N_("Asked"), "asked_at", "minute"),
+            Column(N_("Points"), lambda row: row.payload.get("points"), "points"),
+            Column(N_("Reason"), "reason"),
+            Column(N_("Asked by"), "asked_name"),
+        ],
+        waiting,
+    )
+    queue = console_url_or_none("approvals.index", state="pending")
+    return Part([Panel(N_("Waits for a second person"), table=table, more=(N_("Approvals"), queue) if queue else None)])
+
+
 def _coupons(session: Session, member_id: UUID, now: datetime) -> Part:
     rows = coupons.wallet(session, member_id, None, _SHOWN, now=now).items
     table = Table(
@@ -247,10 +266,17 @@ def _identities(session: Session, member_id: UUID, now: datetime) -> Part:
             Column(N_("Logged in"), "created_at", "minute"),
             Column(N_("Last seen"), "last_seen_at", "ago"),
         ],
-        members.sessions_of(session, member_id, now),
+        session_queries.sessions_of(session, member_id, now),
         empty=N_("Nobody is logged in"),
     )
     return Part([Panel(N_("Channel identities"), table=identities, name="channels"), Panel(N_("Log-ins"), table=log_ins, name="sessions")])
+
+
+def _growth(session: Session, member_id: UUID, _now: datetime) -> Part:
+    rows = tiers.entries(session, member_id, _SHOWN).items
+    address = console_url_or_none("tier-growth.member", member_id=member_id)
+    more = (N_("Standing and lock"), address) if address else None
+    return Part([Panel(N_("Growth"), table=statement_table(rows), name="growth", more=more)])
 
 
 def _history(session: Session, member_id: UUID, _now: datetime) -> Part:
@@ -279,6 +305,7 @@ def _history(session: Session, member_id: UUID, _now: datetime) -> Part:
 
 
 PARTS: tuple[tuple[Permission, PartOf], ...] = (
+    (Permission.POINTS_READ, _approvals),
     (Permission.POINTS_READ, _points),
     (Permission.COUPONS_READ, _coupons),
     (Permission.ORDERS_READ, _orders),
@@ -286,6 +313,7 @@ PARTS: tuple[tuple[Permission, PartOf], ...] = (
     (Permission.MESSAGES_READ, _messages),
     (Permission.MEMBERS_READ, _consents),
     (Permission.MEMBERS_READ, _identities),
+    (Permission.MEMBERS_READ, _growth),
     (Permission.MEMBERS_READ, _history),
 )
 _TIMELINE_LENGTH = 16

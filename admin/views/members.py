@@ -7,54 +7,40 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from flask import abort, flash, redirect, request
-from flask_babel import gettext
-from wtforms import HiddenField
+from flask_babel import gettext, ngettext
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
-from wtforms.validators import InputRequired, Length, NumberRange
 
 from admin.base import ConsoleView, action, console_url, core, current_actor, form_page, message_of, now, page
 from admin.detail import DetailPage, Field, Figure, Section
-from admin.forms import L_, ConsoleForm, FormPage, FormSection, IntegerField, SelectField, StringField, TextAreaField
+from admin.export import export_list
+from admin.forms import FormPage, FormSection
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
+from admin.views.member_forms import AdjustForm, IssueForm, ProfileForm
 from admin.views.member_panels import panels_of
+from admin.views.member_search import MemberRow, phone_of, search_members
 from admin.views.member_words import CHANGE_STATES, GENDERS, STATUSES, WAYS, birthday_text, phone_asked, tier_tag, tier_tags
+from admin.views.points import said_of
 from server.cards import queries as cards
 from server.coupons import queries as coupon_queries
 from server.coupons import service as coupons
 from server.flows import home
+from server.flows.adjustments import adjust as adjust_points
 from server.kernel.amounts import Points
 from server.kernel.errors import DomainError
 from server.kernel.ids import uuid7
-from server.kernel.pagination import Page, PageRequest
+from server.kernel.pagination import PageRequest
 from server.kernel.source import Source
 from server.kernel.text import N_
 from server.members import queries, service
 from server.members.rules import Birthday
 from server.points import queries as points_queries
-from server.points import service as points
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
-
-@dataclass(frozen=True, slots=True)
-class MemberRow:
-    """One line of the list."""
-
-    view: queries.MemberView
-    summary: home.Summary | None
-
-    @property
-    def id(self) -> UUID:
-        """Return the member's id."""
-        return self.view.id
-
-    @property
-    def name(self) -> str:
-        """Return the nickname, or a word in its place."""
-        return self.view.nickname or gettext("No nickname")
+    from server.flows.adjustments import Adjusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +49,6 @@ class ChangeRow:
 
     view: queries.ChangeRequestView
     name: str
-
-
-class AdjustForm(ConsoleForm):
-    """Points to give or take."""
-
-    points = IntegerField(
-        L_("Points"), [InputRequired(), NumberRange(-1_000_000, 1_000_000)], description=L_("More than zero gives, less takes.")
-    )
-    reason = TextAreaField(L_("Reason"), [InputRequired(), Length(min=2, max=200)], description=L_("The member sees it in the statement."))
-    once = HiddenField()
-
-
-class IssueForm(ConsoleForm):
-    """A coupon to give."""
-
-    template = SelectField(L_("Coupon"), [InputRequired()])
-    reason = TextAreaField(L_("Reason"), [InputRequired(), Length(min=2, max=200)], description=L_("Kept in the audit trail."))
-    once = HiddenField()
-
-
-class ProfileForm(ConsoleForm):
-    """What staff may correct in a profile."""
-
-    nickname = StringField(L_("Nickname"), [Length(max=32)])
-    gender = SelectField(
-        L_("Gender"),
-        choices=[SelectChoice("unknown", L_("Not given")), SelectChoice("female", L_("Female")), SelectChoice("male", L_("Male"))],
-    )
-    city = StringField(L_("City"), [Length(max=40)])
-    interests = StringField(L_("Interests"), [Length(max=200)], description=L_("Separated by commas."))
 
 
 def _birthday_of(document: dict[str, object]) -> str:
@@ -114,22 +70,40 @@ class MembersView(ConsoleView):
     @page("/")
     def index(self) -> ResponseReturnValue:
         """Search members by card, phone or nickname."""
+        return self._list(PageRequest.of(20, self.cursor)).render(self)
+
+    @action("/export", Permission.EXPORTS_CREATE)
+    def export(self) -> ResponseReturnValue:
+        """Download what the list shows."""
+        return export_list("members", self._list)
+
+    def _list(self, place: PageRequest) -> ListPage:
         filters = [
             Filter("card", N_("Card number"), placeholder=N_("Whole number")),
             Filter("phone", N_("Phone number"), placeholder=N_("Whole number or last four digits")),
             Filter("nickname", N_("Nickname"), placeholder=N_("How it begins")),
             Filter("status", N_("Status"), "choice", {code: tag.label for code, tag in STATUSES.items()}),
+            Filter("joined", N_("Joined on"), "date_range"),
         ]
         asked = read_filters(filters)
-        phone, tail = phone_asked(asked.text("phone"))
+        phone = phone_asked(asked.text("phone"))
         with self.reading() as session:
-            found = _search(session, asked.text("card"), phone, tail, asked.text("nickname"), asked.choice("status"), self.cursor)
+            found = search_members(
+                session, asked.text("card"), phone, asked.text("nickname"), asked.choice("status"), asked.dates("joined"), place
+            )
             summaries = home.summaries(session, [view.id for view in found.items])
             tiers = tier_tags(session)
         rows = [MemberRow(view, summaries.get(view.id)) for view in found.items]
         table = Table(
             columns=[
-                Column(N_("Member"), "name", "link", href=lambda row: self.url_to("detail", member_id=row.id), second=_phone_of),
+                Column(
+                    N_("Member"),
+                    "name",
+                    "link",
+                    href=lambda row: self.url_to("detail", member_id=row.id),
+                    second=phone_of,
+                    second_label=N_("Phone number"),
+                ),
                 Column(N_("Card number"), lambda row: row.summary.card_no if row.summary else None, "code"),
                 Column(N_("Tier"), lambda row: row.summary.tier_name if row.summary else None, "tag", tags=tiers),
                 Column(N_("Points"), lambda row: row.summary.points_available if row.summary else 0, "points"),
@@ -146,7 +120,7 @@ class MembersView(ConsoleView):
             empty=N_("No members match"),
             empty_hint=N_("Card and phone numbers are found by the whole number, phones also by their last four digits."),
         )
-        return ListPage(N_("Members"), table, filters, asked, found.next_cursor, tabs=self._tabs("index")).render(self)
+        return ListPage(N_("Members"), table, filters, asked, found.next_cursor, tabs=self._tabs("index"), export=True)
 
     @page("/changes")
     def changes(self) -> ResponseReturnValue:
@@ -176,6 +150,8 @@ class MembersView(ConsoleView):
         return [
             (N_("Members"), self.url_to("index"), current == "index", None),
             (N_("Change requests"), self.url_to("changes"), current == "changes", None),
+            (N_("Deletions"), console_url("member_deletions.index"), False, None),
+            (N_("Old cards"), console_url("legacy-cards.index"), False, None),
         ]
 
     def _change_actions(self, row: ChangeRow) -> list[RowAction]:
@@ -247,6 +223,8 @@ class MembersView(ConsoleView):
         )
         waiting = [view for view in changes if view.state == "pending"]
         notice = N_("A change of the birthday waits for a decision.") if waiting else ""
+        if member.status == "deleting":
+            notice = N_("This membership is to be deleted at the member's wish. Deletions shows until when that can be taken back.")
         if member.merged_into is not None:
             notice = N_("This record was merged into another one.")
         return DetailPage(
@@ -275,6 +253,9 @@ class MembersView(ConsoleView):
             return self.url_to(name, member_id=member.id)
 
         if member.status not in {"active", "frozen"}:
+            if member.status == "deleting":
+                back = console_url("member_deletions.take_back", member_id=member.id)
+                return [RowAction(N_("Take the deletion back"), back, Permission.MEMBERS_EDIT, post=True, reason=True)]
             if member.merged_into is None:
                 return []
             return [RowAction(N_("Open the other record"), self.url_to("detail", member_id=member.merged_into), tone="primary")]
@@ -304,8 +285,18 @@ class MembersView(ConsoleView):
             RowAction(N_("Issue a coupon"), to("issue_coupon"), Permission.COUPONS_ISSUE, icon="ticket"),
             RowAction(N_("Edit"), to("edit"), Permission.MEMBERS_EDIT),
             *([reveal] if member.phone_bound else []),
+            RowAction(N_("Add an old card"), console_url("legacy-cards.add", member_id=member.id), Permission.MEMBERS_EDIT),
             RowAction(N_("Merge"), console_url("member_merges.choose", member_id=member.id), Permission.MEMBERS_MERGE),
             freeze,
+            RowAction(
+                N_("Delete the membership"),
+                console_url("member_deletions.ask", member_id=member.id),
+                Permission.MEMBERS_EDIT,
+                post=True,
+                reason=True,
+                tone="danger",
+                confirm=N_("On the member's own wish only. It can be taken back for a week; then all personal data is erased for good."),
+            ),
         ]
 
     @action("/<member_id>/reveal", Permission.MEMBERS_REVEAL)
@@ -340,21 +331,15 @@ class MembersView(ConsoleView):
         """Give or take points by hand."""
         member, form, actor = self._member(member_id), AdjustForm(), current_actor()
         form.once.data = form.once.data or str(uuid7())
-        # The form's own number is the source, so that a button pressed twice adjusts once.
-        source = Source("staff", f"adjust:{form.once.data}"[:120])
+        once = str(form.once.data)[:64]  # the form's own number, so that a button pressed twice adjusts once
 
-        def work(session: Session) -> object:
-            return points.adjust(
-                session, member.id, Points(form.points.data), source=source, reason=form.reason.data, actor=actor, now=now()
-            )
+        def work(session: Session) -> Adjusted:
+            return adjust_points(session, member.id, Points(form.points.data), once=once, reason=form.reason.data, actor=actor, now=now())
 
-        done, _ = self.submit(form, work)
-        return self._after(
-            done,
-            member,
-            N_("The points are adjusted."),
-            FormPage(N_("Adjust points"), form, submit=N_("Adjust"), intro=member.nickname or ""),
-        )
+        done, adjusted = self.submit(form, work)
+        said, tone = said_of(adjusted) if adjusted else ("", "")
+        form_page = FormPage(N_("Adjust points"), form, submit=N_("Adjust"), intro=self._about(member))
+        return self._after(done, member, said, form_page, tone)
 
     @form_page("/<member_id>/coupon", Permission.COUPONS_ISSUE)
     def issue_coupon(self, member_id: str) -> ResponseReturnValue:
@@ -372,7 +357,7 @@ class MembersView(ConsoleView):
 
         done, _ = self.submit(form, work)
         return self._after(
-            done, member, N_("The coupon is issued."), FormPage(N_("Issue a coupon"), form, submit=N_("Issue"), intro=member.nickname or "")
+            done, member, N_("The coupon is issued."), FormPage(N_("Issue a coupon"), form, submit=N_("Issue"), intro=self._about(member))
         )
 
     @form_page("/<member_id>/edit", Permission.MEMBERS_EDIT)
@@ -392,7 +377,19 @@ class MembersView(ConsoleView):
 
         done, _ = self.submit(form, work)
         sections = [FormSection(N_("Profile"), ["nickname", "gender", "city", "interests"])]
-        return self._after(done, member, N_("The profile is saved."), FormPage(N_("Edit the profile"), form, sections))
+        return self._after(
+            done, member, N_("The profile is saved."), FormPage(N_("Edit the profile"), form, sections, intro=self._about(member))
+        )
+
+    def _about(self, member: queries.MemberView) -> str:
+        """Return whom a form is about, so that nobody changes the wrong person."""
+        with self.reading() as session:
+            card_no = home.of_member(session, member.id, now=now()).card_no or ""
+            available = points_queries.balance(session, member.id, now=now()).available
+        name = member.nickname or gettext("No nickname")
+        return " · ".join(
+            filter(None, (name, card_no, ngettext("%(num)s point available", "%(num)s points available", int(str(available)))))
+        )
 
     def _member(self, member_id: str) -> queries.MemberView:
         with self.reading() as session:
@@ -401,29 +398,13 @@ class MembersView(ConsoleView):
             abort(404)
         return member
 
-    def _after(self, done: bool, member: queries.MemberView, said: str, form_page: FormPage) -> ResponseReturnValue:
+    def _after(self, done: bool, member: queries.MemberView, said: str, form_page: FormPage, tone: str = "success") -> ResponseReturnValue:
         back = self.url_to("detail", member_id=member.id)
         if done:
-            flash(gettext(said), "success")
+            flash(gettext(said), tone)
             return redirect(back)
         form_page.back = back
         return form_page.render(self)
-
-
-def _phone_of(row: MemberRow) -> str:
-    return row.view.phone_masked or ""
-
-
-def _search(
-    session: Session, card: str | None, phone: str | None, tail: str | None, nickname: str | None, status: str | None, cursor: str | None
-) -> Page[queries.MemberView]:
-    member_ids = None
-    if card:
-        holder = cards.by_card_no(session, card)
-        member_ids = [holder] if holder else []
-    return queries.search(
-        session, phone=phone, tail=tail, nickname=nickname, status=status, member_ids=member_ids, page=PageRequest.of(20, cursor)
-    )
 
 
 VIEWS = [MembersView]

@@ -11,6 +11,7 @@ from flask_babel import gettext
 from admin import charts
 from admin.base import ConsoleView, action, console_url_or_none, core, current_actor, now, page
 from admin.detail import DetailPage, Field, Figure, Moment, Panel, Section
+from admin.export import export_list
 from admin.formats import Tag
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
 from admin.views.message_card import PAGE, card
@@ -149,6 +150,14 @@ class MessagesView(ConsoleView):
     @page("/all")
     def list_all(self) -> ResponseReturnValue:
         """List every message."""
+        return self._list(PageRequest.of(20, self.cursor)).render(self)
+
+    @action("/export", Permission.EXPORTS_CREATE)
+    def export(self) -> ResponseReturnValue:
+        """Download what the list shows."""
+        return export_list("messages", self._list)
+
+    def _list(self, place: PageRequest) -> ListPage:
         filters = [
             Filter("state", N_("State"), "choice", {code: tag.label for code, tag in STATES.items()}),
             Filter("template", N_("Message"), "choice", _LABELS),
@@ -161,9 +170,9 @@ class MessagesView(ConsoleView):
             state=asked.choice("state"), template=asked.choice("template"), reason=asked.choice("reason"), since=since, until=until
         )
         with self.reading() as session:
-            found = queries.messages(session, wanted, PageRequest.of(20, self.cursor))
+            found = queries.messages(session, wanted, place)
             names = _names(session, found.items)
-        return ListPage(N_("All messages"), self._table(found.items, names), filters, asked, found.next_cursor).render(self)
+        return ListPage(N_("All messages"), self._table(found.items, names), filters, asked, found.next_cursor, export=True)
 
     def _table(self, rows: Any, names: dict[UUID, str], *, short: bool = False) -> Table:
         return Table(

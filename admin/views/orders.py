@@ -1,4 +1,4 @@
-"""Console pages of orders: search and list, the whole order on one page, exceptions, and the imports with their progress."""
+"""Console pages of orders: search and list, the whole order on one page, and exceptions."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flask import abort, flash, redirect, request
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 
-from admin.base import ConsoleView, action, console_url_or_none, core, current_actor, message_of, now, page
+from admin.base import ConsoleView, action, console_url, console_url_or_none, core, current_actor, message_of, now, page
 from admin.detail import DetailPage, Field, Figure, Moment, Panel, Section
-from admin.formats import Tag, money
+from admin.export import export_list
+from admin.formats import Tag, money, reader_language
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
 from admin.words import CHANNELS, actor_words, channel_words, fact_words
+from server.catalogue import queries as catalogue
 from server.flows import order_events as flow
+from server.flows import order_points
 from server.kernel.errors import DomainError
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
-from server.orders import queries, service
+from server.orders import claims, pending, queries, service
 from server.staff.permissions import Permission
-from server.transfers import queries as transfers
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flask.typing import ResponseReturnValue
 
 STATES: dict[Any, Tag] = {
@@ -33,6 +37,7 @@ STATES: dict[Any, Tag] = {
     "cancelled": Tag(N_("Cancelled"), "grey"),
     "refunded": Tag(N_("Refunded in full"), "purple"),
 }
+NOT_CANCELLED = "not_cancelled"
 STAGES = {"pending": N_("To be handled"), "processing": N_("In progress"), "done": N_("Completed")}
 RULES: dict[Any, Tag] = {
     "amounts_differ": Tag(N_("Amounts do not add up"), "red"),
@@ -40,12 +45,14 @@ RULES: dict[Any, Tag] = {
     "phone_invalid": Tag(N_("Buyer's phone number cannot be"), "orange"),
     "receiver_phone_invalid": Tag(N_("Receiver's phone number cannot be"), "orange"),
     "store_unknown": Tag(N_("Store is not in the catalogue"), "gold"),
+    "gift_not_as_promised": Tag(N_("Gift is not what its coupon promises"), "orange"),
     "coupon_refused": Tag(N_("Coupon could not be redeemed"), "red"),
     "coupon_not_returned": Tag(N_("Coupon could not be returned"), "red"),
     "points_refused": Tag(N_("Points could not be redeemed"), "red"),
     "refund_exceeds_paid": Tag(N_("More refunded than paid"), "red"),
     "cancelled_but_shipped": Tag(N_("Cancelled, yet shipped"), "red"),
     "shipped_unpaid": Tag(N_("Shipped before payment"), "red"),
+    "event_refused": Tag(N_("An event that waited could not be recorded"), "red"),
 }
 EXCEPTION_STATES: dict[Any, Tag] = {"open": Tag(N_("Open"), "red"), "closed": Tag(N_("Closed"), "grey")}
 PARCEL_STATES: dict[Any, Tag] = {
@@ -71,11 +78,6 @@ KINDS = {
     "received": N_("Receipt confirmed by the member"),
     "completed": N_("Completed"),
 }
-TRANSFER_STATES: dict[Any, Tag] = {
-    "running": Tag(N_("Running"), "blue"),
-    "done": Tag(N_("Done"), "green"),
-    "failed": Tag(N_("Broken off"), "red"),
-}
 
 
 class OrdersView(ConsoleView):
@@ -91,27 +93,58 @@ class OrdersView(ConsoleView):
     @page("/")
     def index(self) -> ResponseReturnValue:
         """List orders."""
+        return self._list(PageRequest.of(20, self.cursor)).render(self)
+
+    @action("/export", Permission.EXPORTS_CREATE)
+    def export(self) -> ResponseReturnValue:
+        """Download what the list shows."""
+        return export_list("orders", self._list)
+
+    def _list(self, place: PageRequest) -> ListPage:
         filters = [
             Filter("q", N_("Keyword"), placeholder=N_("Order, external or tracking number, receiver or phone")),
             Filter("stage", N_("Stage"), "choice", STAGES),
-            Filter("state", N_("State"), "choice", {code: tag.label for code, tag in STATES.items()}),
+            Filter(
+                "state",
+                N_("State"),
+                "choice",
+                {**{code: tag.label for code, tag in STATES.items()}, NOT_CANCELLED: N_("All but cancelled")},
+            ),
             Filter("channel", N_("Channel"), "choice", CHANNELS),
+            Filter("placed", N_("Placed"), "date_range"),
         ]
         asked = read_filters(filters)
+        state = asked.choice("state")
+        since, until = asked.dates("placed")
         with self.reading() as session:
             found = queries.search(
                 session,
-                PageRequest.of(20, self.cursor),
+                place,
                 text=asked.text("q"),
                 stage=asked.choice("stage"),
-                state=asked.choice("state"),
+                state=None if state == NOT_CANCELLED else state,
                 channel=asked.choice("channel"),
+                since=since,
+                until=until,
+                cancelled=state != NOT_CANCELLED,
             )
         table = Table(
             columns=[
-                Column(N_("Order"), "order_no", "link", href=lambda row: self.url_to("detail", order_id=row.id), second="external_no"),
+                Column(
+                    N_("Order"),
+                    "order_no",
+                    "link",
+                    href=lambda row: self.url_to("detail", order_id=row.id),
+                    second="external_no",
+                    second_label=N_("External number"),
+                ),
                 Column(N_("Channel"), lambda row: channel_words(row.channel)),
-                Column(N_("Goods"), "first_line", second=lambda row: gettext("%(count)s lines", count=row.lines)),
+                Column(
+                    N_("Goods"),
+                    "first_line",
+                    second=lambda row: ngettext("%(num)d line", "%(num)d lines", row.lines),
+                    second_label=N_("Lines"),
+                ),
                 Column(N_("Payable"), "payable_fen", "money"),
                 Column(N_("Refunded"), "refunded_fen", "money"),
                 Column(N_("State"), "state", "tag", tags=STATES),
@@ -122,7 +155,7 @@ class OrdersView(ConsoleView):
             actions=lambda row: [RowAction(N_("Details"), self.url_to("detail", order_id=row.id))],
             empty=N_("No orders match"),
         )
-        return ListPage(N_("Orders"), table, filters, asked, found.next_cursor).render(self)
+        return ListPage(N_("Orders"), table, filters, asked, found.next_cursor, export=True)
 
     @page("/<order_id>")
     def detail(self, order_id: str) -> ResponseReturnValue:
@@ -152,6 +185,9 @@ class OrdersView(ConsoleView):
     def _detail(self, order_id: UUID, revealed: queries.ReceiverView | None) -> ResponseReturnValue:
         with self.reading() as session:
             order = queries.find(session, order_id)
+            store = catalogue.find_store(session, order.store) if order is not None and order.store else None
+            why = order_points.why_lines(session, order, reader_language(), gettext) if order is not None else {}
+            free = order is not None and claims.is_free(session, order_id)
         if order is None:
             abort(404)
         open_ = [found for found in order.exceptions if found.state == "open"]
@@ -160,27 +196,31 @@ class OrdersView(ConsoleView):
             subtitle=f"{channel_words(order.channel)} · {order.external_no}",
             tags=[STATES[order.state], *([Tag(N_("Open exceptions"), "red")] if open_ else [])],
             back=(N_("Orders"), self.url_to("index")),
-            buttons=self._buttons(order, revealed),
+            buttons=self._buttons(order, revealed, free=free),
             figures=[
                 Figure(N_("Payable"), order.payable_fen, "money"),
                 Figure(N_("Refunded"), order.refunded_fen, "money"),
                 Figure(N_("Points earned"), order.points_earned, "points"),
                 Figure(N_("Points taken back"), order.points_taken_back, "points"),
             ],
-            sections=_sections(order, revealed),
+            sections=_sections(order, revealed, store.name if store else None),
             panels=[
                 Panel(N_("Goods"), table=_lines(order), name="lines"),
+                Panel(N_("Points"), table=_why(order, why), name="points"),
                 *(Panel(_parcel_title(parcel), timeline=_parcel(parcel), name=f"parcel-{parcel.id}") for parcel in order.shipments),
                 Panel(N_("Exceptions"), table=self.exception_table(order.exceptions), name="exceptions"),
                 Panel(N_("History"), timeline=_history(order), side=True),
             ],
         ).render(self)
 
-    def _buttons(self, order: queries.OrderDetail, revealed: queries.ReceiverView | None) -> list[RowAction]:
+    def _buttons(self, order: queries.OrderDetail, revealed: queries.ReceiverView | None, *, free: bool) -> list[RowAction]:
         buttons = []
         member = console_url_or_none("members.detail", member_id=order.member_id) if order.member_id else None
         if member:
             buttons.append(RowAction(N_("Member"), member, Permission.MEMBERS_READ, icon="user"))
+        if free:
+            attach = console_url("receipt-claims.attach", order_id=order.id)
+            buttons.append(RowAction(N_("Give to a member"), attach, Permission.POINTS_ADJUST, icon="receipt"))
         if order.receiver is not None and revealed is None:
             buttons.append(
                 RowAction(
@@ -223,7 +263,7 @@ class OrdersView(ConsoleView):
         return Table(columns, rows, actions, empty=N_("Nothing is wrong"))
 
 
-def _sections(order: queries.OrderDetail, revealed: queries.ReceiverView | None) -> list[Section]:
+def _sections(order: queries.OrderDetail, revealed: queries.ReceiverView | None, store: str | None) -> list[Section]:
     receiver = revealed or order.receiver
     sections = [
         Section(
@@ -242,9 +282,12 @@ def _sections(order: queries.OrderDetail, revealed: queries.ReceiverView | None)
                 Field(N_("Placed"), order.placed_at, "instant"),
                 Field(N_("Paid"), order.paid_at, "instant"),
                 Field(N_("Shipped"), order.shipped_at, "instant"),
+                Field(N_("Promised"), _promised(order), "instant"),
                 Field(N_("Delivered"), order.delivered_at, "instant"),
                 Field(N_("Completed"), order.completed_at, "instant"),
-                Field(N_("Store"), order.store or ""),
+                Field(N_("Captured offline"), order.captured_at, "instant"),
+                Field(N_("Given to the member"), order.attached_at, "instant"),
+                Field(N_("Store"), store or order.store or ""),
             ],
         ),
     ]
@@ -256,6 +299,23 @@ def _sections(order: queries.OrderDetail, revealed: queries.ReceiverView | None)
         ]
         sections.append(Section(N_("Receiver"), fields))
     return sections
+
+
+def _promised(order: queries.OrderDetail) -> datetime | None:
+    """Return the latest promise of its parcels, or the channel's own while nothing is shipped."""
+    return max((parcel.promised_at for parcel in order.shipments if parcel.promised_at), default=order.promised_at)
+
+
+def _why(order: queries.OrderDetail, why: dict[int, list[str]]) -> Table:
+    return Table(
+        [
+            Column("#", "line_no", "number"),
+            Column(N_("Product"), "name", second="sku"),
+            Column(N_("Points"), "points", "points"),
+            Column(N_("Why"), lambda row: " · ".join(why[row.line_no])),
+        ],
+        order.lines,
+    )
 
 
 def _lines(order: queries.OrderDetail) -> Table:
@@ -304,7 +364,7 @@ def _words(detail: dict[str, Any]) -> str:
     parts = []
     for name, value in detail.items():
         if name == "lines" and isinstance(value, list):
-            parts.append(gettext("%(count)s lines", count=len(value)))
+            parts.append(ngettext("%(num)d line", "%(num)d lines", len(value)))
         elif name.endswith("_fen") and isinstance(value, int):
             parts.append(f"{fact_words(name.removesuffix('_fen'))}: {money(value)}")
         else:
@@ -325,48 +385,56 @@ class ExceptionsView(ConsoleView):
     @page("/")
     def index(self) -> ResponseReturnValue:
         """List exceptions, the open ones unless asked otherwise."""
+        return self._list(PageRequest.of(20, self.cursor)).render(self)
+
+    @action("/export", Permission.EXPORTS_CREATE)
+    def export(self) -> ResponseReturnValue:
+        """Download what the list shows."""
+        return export_list("order-exceptions", self._list)
+
+    def _list(self, place: PageRequest) -> ListPage:
         filters = [
-            Filter("state", N_("State"), "choice", {code: tag.label for code, tag in EXCEPTION_STATES.items()}),
+            Filter("state", N_("State"), "choice", {code: tag.label for code, tag in EXCEPTION_STATES.items()}, default="open"),
             Filter("rule", N_("What is wrong"), "choice", {code: tag.label for code, tag in RULES.items()}),
         ]
         asked = read_filters(filters)
         with self.reading() as session:
-            found = queries.exceptions(
-                session, PageRequest.of(20, self.cursor), state=asked.choice("state") or "open", rule=asked.choice("rule")
-            )
+            found = queries.exceptions(session, place, state=asked.choice("state"), rule=asked.choice("rule"))
         table = OrdersView().exception_table(found.items, with_order=True)
-        return ListPage(N_("Order exceptions"), table, filters, asked, found.next_cursor).render(self)
+        return ListPage(N_("Order exceptions"), table, filters, asked, found.next_cursor, export=True)
 
 
-class TransfersView(ConsoleView):
-    """Imports and exports with their progress."""
+class PendingEventsView(ConsoleView):
+    """Events that came before their order and wait for it."""
 
-    slug = "transfers"
-    title = N_("Imports and exports")
+    slug = "order-pending-events"
+    title = N_("Events without an order")
     group = "trade"
-    icon = "boxes"
-    order = 60
+    icon = "clipboard-list"
+    order = 25
     permission = Permission.ORDERS_READ
 
     @page("/")
     def index(self) -> ResponseReturnValue:
-        """List jobs, newest first."""
+        """List what waits, newest first."""
+        filters = [Filter("channel", N_("Channel"), "choice", CHANNELS)]
+        asked = read_filters(filters)
         with self.reading() as session:
-            found = transfers.list_jobs(session, PageRequest.of(20, self.cursor))
+            found = pending.waiting(session, PageRequest.of(20, self.cursor), channel=asked.choice("channel"))
         table = Table(
             [
-                Column(N_("File"), "name", second="kind"),
-                Column(N_("State"), "state", "tag", tags=TRANSFER_STATES),
-                Column(N_("Progress"), lambda row: "" if row.percent is None else f"{row.percent} %"),
-                Column(N_("Done"), "done", "number"),
-                Column(N_("Refused rows"), "errors", "number", second=lambda row: row.error_file or ""),
-                Column(N_("Started"), "started_at", "instant"),
-                Column(N_("Ended"), "finished_at", "instant"),
+                Column(N_("External number"), "external_no"),
+                Column(N_("Channel"), lambda row: channel_words(row.channel)),
+                Column(N_("What happened"), lambda row: gettext(KINDS[row.event.kind]), second=lambda row: row.event.event_id),
+                Column(N_("When"), lambda row: row.event.occurred_at, "minute"),
+                Column(N_("Reported"), "received_at", "minute"),
+                Column(N_("Reported by"), lambda row: actor_words(row.actor.kind, row.actor.ref)),
+                Column(N_("Kept until"), lambda row: row.received_at + pending.KEEP, "minute"),
             ],
             found.items,
-            empty=N_("No imports or exports yet"),
+            empty=N_("No event waits for its order"),
         )
-        return ListPage(N_("Imports and exports"), table, next_cursor=found.next_cursor).render(self)
+        return ListPage(N_("Events without an order"), table, filters, asked, found.next_cursor).render(self)
 
 
-VIEWS = [OrdersView, ExceptionsView, TransfersView]
+VIEWS = [OrdersView, ExceptionsView, PendingEventsView]

@@ -31,6 +31,7 @@ SCOPES = {
     "orders:write": N_("Send orders and their events"),
     "points:write": N_("Give and redeem points"),
     "coupons:write": N_("Lock, redeem and return coupons"),
+    "rewards:write": N_("Tell payments and parcels of rewards, hand vouchers over"),
     "tickets:write": N_("Open tickets"),
     "stock:write": N_("Report stock"),
 }

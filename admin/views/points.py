@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -16,30 +17,31 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  #
 from wtforms.validators import InputRequired, Length, NumberRange
 
 from admin import charts
-from admin.base import ConsoleView, console_url_or_none, core, current_actor, form_page, now, page
+from admin.base import ConsoleView, action, console_url, console_url_or_none, core, current_actor, form_page, now, page
 from admin.detail import DetailPage, Field, Figure, Panel, Section
-from admin.formats import Tag
+from admin.export import export_list
+from admin.formats import Tag, reader_language
 from admin.forms import L_, ConsoleForm, FormPage, FormSection, IntegerField, SelectField, StringField, TextAreaField
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
-from admin.words import actor_words, member_names
+from admin.words import actor_words, member_names, source_words
 from server.cards import queries as cards
+from server.flows.adjustments import adjust as adjust_points
 from server.kernel.amounts import Points
 from server.kernel.clock import business_date
 from server.kernel.errors import InvalidError
 from server.kernel.ids import uuid7
 from server.kernel.pagination import PageRequest
-from server.kernel.source import Source
 from server.kernel.text import N_
-from server.points import overview, queries, service
+from server.points import overview, queries
 from server.points.overview import LedgerFilter, LedgerRow
-from server.points.rules import MAX_POINTS
+from server.points.rules import MAX_POINTS, why_entry
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
-    from server.points.service import EntryView
+    from server.flows.adjustments import Adjusted
 
 KINDS = {
     "accrue": Tag(N_("Accrued"), "green"),
@@ -101,29 +103,44 @@ class PointsView(ConsoleView):
     @page("/")
     def index(self) -> ResponseReturnValue:
         """List entries, newest first."""
+        return self._list(PageRequest.of(20, self.cursor)).render(self)
+
+    @action("/export", Permission.EXPORTS_CREATE)
+    def export(self) -> ResponseReturnValue:
+        """Download what the list shows."""
+        return export_list("points", self._list)
+
+    def _list(self, place: PageRequest) -> ListPage:
         filters = [
             Filter("card_no", N_("Card number"), placeholder=N_("Whole number")),
             Filter("source", N_("Source"), placeholder=N_("Beginning of the source, or namespace/source")),
             Filter("kind", N_("Kind"), "choice", {code: tag.label for code, tag in KINDS.items()}),
-            Filter("at", N_("Time"), "date_range"),
+            Filter("at", N_("Business day"), "date_range"),
         ]
         asked = read_filters(filters)
         since, until = asked.dates("at")
+        zone = core().settings.zone
+        first = business_date(since, zone) if since else None
+        last = business_date(until, zone) - timedelta(days=1) if until else None
         with self.reading() as session:
             member_id = self._asked_member(session, asked.text("card_no"))
-            wanted = LedgerFilter(member_id, asked.choice("kind"), asked.text("source"), since, until)
-            found = overview.search_entries(session, wanted, PageRequest.of(20, self.cursor))
+            wanted = LedgerFilter(member_id, asked.choice("kind"), asked.text("source"), first, last)
+            found = overview.search_entries(session, wanted, place)
             names = member_names(session, [row.member_id for row in found.items])
         rows = [_Line(row, names[row.member_id]) for row in found.items]
         table = Table(
             columns=[
-                Column(N_("Time"), "entry.occurred_at", "instant"),
+                Column(N_("Time"), "entry.occurred_at", "instant", second=_late, second_label=N_("Business day")),
                 Column(N_("Member"), "member", "link", href=lambda row: member_url(row.entry.member_id)),
                 Column(N_("Kind"), "entry.kind", "tag", tags=KINDS),
                 Column(N_("Points"), "entry.points", "points"),
                 Column(N_("Available after"), "entry.available_after", "number"),
                 Column(N_("Reason"), lambda row: gettext(row.entry.reason)),
-                Column(N_("Source"), lambda row: _source(row.entry.source_key), "code", second="entry.source_namespace"),
+                Column(
+                    N_("Source"),
+                    lambda row: source_words(row.entry.source_namespace, row.entry.source_key),
+                    second=lambda row: _source(row.entry.source_key),
+                ),
             ],
             rows=rows,
             actions=lambda row: [RowAction(N_("Details"), self.url_to("detail", entry_id=row.entry.id))],
@@ -133,7 +150,7 @@ class PointsView(ConsoleView):
             RowAction(N_("Health of the books"), self.url_to("health"), icon="chart-column"),
             RowAction(N_("Adjust points"), self.url_to("adjust"), Permission.POINTS_ADJUST, tone="primary", icon="plus"),
         ]
-        return ListPage(N_("Points ledger"), table, filters, asked, found.next_cursor, buttons).render(self)
+        return ListPage(N_("Points ledger"), table, filters, asked, found.next_cursor, buttons, export=True)
 
     @page("/entries/<entry_id>")
     def detail(self, entry_id: str) -> ResponseReturnValue:
@@ -141,6 +158,7 @@ class PointsView(ConsoleView):
         with self.reading() as session:
             found = queries.entry_detail(session, self.uuid(entry_id))
             names = member_names(session, [found.entry.member_id]) if found else {}
+            rules = {code: gettext(name) for code, name in queries.rule_names(session).items()}
         if found is None:
             abort(404)
         entry = found.entry
@@ -148,15 +166,19 @@ class PointsView(ConsoleView):
             Field(N_("Member"), names[entry.member_id], "link", href=member_url(entry.member_id)),
             Field(N_("Kind"), entry.kind, "tag", KINDS),
             Field(N_("Time"), entry.occurred_at, "instant"),
+            Field(N_("Business day"), entry.business_day, "date"),
             Field(N_("Reason"), gettext(entry.reason)),
             Field(N_("Rule"), found.rule, "code"),
-            Field(N_("Source"), f"{entry.source_namespace}/{entry.source_key}", "code", wide=True),
+            Field(N_("Source"), source_words(entry.source_namespace, entry.source_key)),
+            Field(N_("Source's number"), f"{entry.source_namespace}/{entry.source_key}", "code", wide=True),
             Field(N_("Made by"), actor_words(entry.actor_kind, entry.actor_ref)),
         ]
         if found.reverses_id is not None:
             address = self.url_to("detail", entry_id=found.reverses_id)
             fields.append(Field(N_("Takes back"), str(found.reverses_id), "link", href=address))
-        postings = Table([Column(N_("Account"), "account", "tag", tags=ACCOUNTS), Column(N_("Points"), "amount", "points")], found.postings)
+        postings = Table(
+            [Column(N_("Ledger account"), "account", "tag", tags=ACCOUNTS), Column(N_("Points"), "amount", "points")], found.postings
+        )
         lots = Table(
             [
                 Column(N_("Lot"), lambda row: str(row.lot_id)[-8:], "code"),
@@ -174,7 +196,8 @@ class PointsView(ConsoleView):
         if found.reversed_by:
             panels.append(Panel(N_("Taken back by"), table=self._taken_back(found.reversed_by)))
         if found.details:
-            panels.append(Panel(N_("Why"), html=_document(found.details)))
+            told = why_entry(found.details, reader_language(), rules)
+            panels.append(Panel(N_("Why"), html=_why(told, found.details)))
         return DetailPage(
             title=N_("Points entry"),
             subtitle=str(entry.id),
@@ -194,18 +217,21 @@ class PointsView(ConsoleView):
         """Give a member points or take some, with a reason."""
         form, actor = AdjustForm(data={"card_no": request.args.get("card_no", "")}), current_actor()
 
-        def work(session: Session) -> EntryView:
+        def work(session: Session) -> Adjusted:
             member_id = cards.by_card_no(session, form.card_no.data)
             if member_id is None:
                 raise InvalidError(fields={"card_no": gettext("No member has this card number.")})
             points = Points(form.points.data if form.direction.data == "give" else -form.points.data)
-            source = Source("staff", f"adjust:{str(form.once.data)[:64]}")
-            return service.adjust(session, member_id, points, source=source, reason=form.reason.data, actor=actor, now=now())
+            once = str(form.once.data)[:64]
+            return adjust_points(session, member_id, points, once=once, reason=form.reason.data, actor=actor, now=now())
 
-        done, entry = self.submit(form, work)
-        if done and entry is not None:
-            flash(gettext("The points are adjusted."), "success")
-            return redirect(self.url_to("detail", entry_id=entry.id))
+        done, adjusted = self.submit(form, work)
+        if done and adjusted is not None:
+            said, tone = said_of(adjusted)
+            flash(gettext(said), tone)
+            if adjusted.entry is None:
+                return redirect(console_url("approvals.index"))
+            return redirect(self.url_to("detail", entry_id=adjusted.entry.id))
         sections = [FormSection(N_("Adjustment"), ["card_no", "direction", "points"]), FormSection(N_("For the record"), ["reason"])]
         return FormPage(N_("Adjust points"), form, sections, submit=N_("Adjust"), back=self.url_to("index")).render(self)
 
@@ -230,7 +256,7 @@ class PointsView(ConsoleView):
         )
         soon = Table(
             [
-                Column(N_("Within (days)"), "within_days", "number"),
+                Column(N_("Expires"), lambda row: gettext("Within %(days)s days", days=row.within_days)),
                 Column(N_("Points"), "points", "number"),
                 Column(N_("Members"), "members", "number"),
             ],
@@ -297,6 +323,13 @@ class PointsView(ConsoleView):
         )
 
 
+def said_of(adjusted: Adjusted) -> tuple[str, str]:
+    """Return what is said after an adjustment, an English msgid, and its tone."""
+    if adjusted.entry is None:
+        return N_("This goes beyond what one person may adjust alone: a second person has to approve it."), "info"
+    return N_("The points are adjusted."), "success"
+
+
 def member_url(member_id: UUID) -> str | None:
     """Return the address of a member's page, when there is one."""
     return console_url_or_none("members.detail", member_id=member_id)
@@ -310,9 +343,18 @@ def _source(key: str) -> str:
     return _LONG_ID.sub(lambda found: f"…{found.group()[-6:]}", key)
 
 
-def _document(details: dict[str, Any]) -> Markup:
+def _why(told: list[str], details: dict[str, Any]) -> Markup:
+    """Return why an entry was made: in words, and the trace beneath them."""
+    words = Markup("").join(Markup("<li>{}</li>").format(sentence) for sentence in told)
     text = json.dumps(details, ensure_ascii=False, indent=2, sort_keys=True)
-    return Markup('<pre class="mb-0">{}</pre>').format(text)
+    trace = Markup('<details{}><summary class="text-muted">{}</summary><pre class="mb-0">{}</pre></details>')
+    return Markup("<ul>{}</ul>").format(words) + trace.format("" if told else Markup(" open"), gettext("The trace itself"), text)
+
+
+def _late(row: _Line) -> str:
+    """Return the business day of an entry that was told later, and nothing for every other."""
+    day = row.entry.business_day
+    return "" if day == business_date(row.entry.occurred_at, core().settings.zone) else f"{day:%Y-%m-%d}"
 
 
 VIEWS = [PointsView]

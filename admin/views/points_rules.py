@@ -1,86 +1,38 @@
-"""Console pages of the points rulebook: earning rules by version, and the brand's policies."""
+"""Console pages of the points rulebook: earning rules by version, their drafts, and the brand's policies."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flask import abort, flash, redirect
+from flask import abort, flash, redirect, request
 from flask_babel import gettext
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than the stubs
-from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms.validators import InputRequired, NumberRange
 
-from admin.base import ConsoleView, current_actor, form_page, now, page
+from admin.base import ConsoleView, action, console_url, current_actor, form_page, now, page, put_errors
 from admin.detail import DetailPage, Field, Panel, Section
-from admin.formats import Tag
-from admin.forms import (
-    L_,
-    BooleanField,
-    ConsoleForm,
-    FormPage,
-    FormSection,
-    IntegerField,
-    LocalInstantField,
-    MoneyField,
-    SelectField,
-    StringField,
-)
+from admin.formats import Tag, reader_language
+from admin.forms import L_, ConsoleForm, FormPage, FormSection, IntegerField, SelectField
 from admin.listing import Column, ListPage, RowAction, Table
+from admin.views.points_rule_forms import FORMS, KINDS, draft_of, offer_tiers, sections_of, told, values_of
+from server.kernel.errors import DomainError
 from server.kernel.text import N_
-from server.points import queries, service
-from server.points.errors import RuleInvalidError
-from server.points.queries import RuleView
-from server.points.rulebook import RuleDraft
-from server.points.rules import CHECK_IN, MAX_POINTS, PER_AMOUNT, DebtPolicy, PolicySettings
+from server.points import drafts, queries, service
+from server.points.errors import ReasonRequiredError
+from server.points.rules import CHECK_IN, EVENT, MULTIPLIER, PER_AMOUNT, DebtPolicy, PolicySettings
 from server.staff.permissions import Permission
+from server.tiers import queries as tiers
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
+    from sqlalchemy.orm import Session
 
-KINDS = {PER_AMOUNT: Tag(N_("Points per amount"), "blue"), CHECK_IN: Tag(N_("Daily check-in"), "cyan")}
+    from server.points.drafts import DraftView
+    from server.points.queries import RuleView
+
 STATES = {True: Tag(N_("Enabled"), "green"), False: Tag(N_("Switched off"), "grey")}
-_EXPIRY = [
-    SelectChoice("never", L_("Never")),
-    SelectChoice("days", L_("Days after earning")),
-    SelectChoice("month_end", L_("Month's end")),
-    SelectChoice("year_end", L_("Year's end")),
-]
-
-
-class RuleForm(ConsoleForm):
-    """What both kinds of rules have."""
-
-    code = StringField(L_("Code"), [InputRequired(), Length(max=40)], description=L_("Stays the same through all versions."))
-    name = StringField(L_("Name"), [InputRequired(), Length(max=80)])
-    enabled = BooleanField(L_("Enabled"), default=True)
-    valid_from = LocalInstantField(L_("Valid from"), [Optional()])
-    valid_until = LocalInstantField(L_("Valid until"), [Optional()])
-    expiry_kind = SelectField(L_("Points expire"), choices=_EXPIRY)
-    expiry_count = IntegerField(
-        L_("After so many"),
-        [Optional(), NumberRange(0, 36500)],
-        description=L_("Days, months or years; 0 months is the end of this month."),
-    )
-
-
-class PerAmountForm(RuleForm):
-    """Points for money."""
-
-    fen_per_point = MoneyField(L_("Yuan for one point"), [InputRequired(), NumberRange(min=1)])
-    use_tier_multiplier = BooleanField(L_("The tier multiplies"), default=True)
-    max_points_per_day = IntegerField(
-        L_("At most a day"), [Optional(), NumberRange(1, MAX_POINTS)], description=L_("For each member; empty for no limit.")
-    )
-    categories = StringField(L_("Only categories"), [Length(max=500)], description=L_("Codes with commas between; empty for all."))
-    skus = StringField(L_("Only products"), [Length(max=500)], description=L_("Codes with commas between; empty for all."))
-    stores = StringField(L_("Only stores"), [Length(max=500)], description=L_("Codes with commas between; empty for all."))
-
-
-class CheckInForm(RuleForm):
-    """Points for checking in."""
-
-    points = IntegerField(L_("Points a day"), [InputRequired(), NumberRange(0, MAX_POINTS)])
-    streak_bonus = StringField(L_("Bonus for days in a row"), [Length(max=300)], description=L_("For example 7:10, 30:50."))
-    cycle_days = IntegerField(L_("Starts again after (days)"), [Optional(), NumberRange(0, 366)], description=L_("0 for never."))
+DRAFT = Tag(N_("Draft"), "orange")
 
 
 class PolicyForm(ConsoleForm):
@@ -111,13 +63,14 @@ class PointsRulesView(ConsoleView):
         """List the newest version of every rule."""
         with self.reading() as session:
             rules = queries.rule_versions(session)
+            waiting = len(drafts.all_drafts(session))
         table = Table(
             columns=[
                 Column(
                     N_("Name"), lambda row: gettext(row.name), "link", href=lambda row: self.url_to("detail", code=row.code), second="code"
                 ),
                 Column(N_("Kind"), "kind", "tag", tags=KINDS),
-                Column(N_("Rule"), _summary),
+                Column(N_("Rule"), _sentence),
                 Column(N_("State"), "enabled", "tag", tags=STATES),
                 Column(N_("Version"), "version", "number"),
                 Column(N_("Changed"), "created_at", "minute"),
@@ -130,45 +83,102 @@ class PointsRulesView(ConsoleView):
             empty=N_("No rules yet"),
             empty_hint=N_("Without a rule nothing earns points."),
         )
+        kinds = (
+            (CHECK_IN, N_("New check-in rule")),
+            (EVENT, N_("New event rule")),
+            (MULTIPLIER, N_("New multiplier")),
+            (PER_AMOUNT, N_("New purchase rule")),
+        )
         buttons = [
+            RowAction(N_("Controls"), console_url("points-controls.index"), Permission.POINTS_RULES, icon="shield-check"),
             RowAction(N_("Policies"), self.url_to("policies"), Permission.POINTS_RULES, icon="settings"),
-            RowAction(N_("New check-in rule"), self.url_to("create", kind=CHECK_IN), Permission.POINTS_RULES, icon="plus"),
-            RowAction(
-                N_("New purchase rule"), self.url_to("create", kind=PER_AMOUNT), Permission.POINTS_RULES, tone="primary", icon="plus"
+            *(
+                RowAction(
+                    label,
+                    self.url_to("create", kind=kind),
+                    Permission.POINTS_RULES,
+                    icon="plus",
+                    tone="primary" if kind == PER_AMOUNT else "",
+                )
+                for kind, label in kinds
             ),
         ]
-        return ListPage(N_("Points rules"), table, buttons=buttons).render(self)
+        return ListPage(N_("Points rules"), table, buttons=buttons, tabs=self._tabs("index", waiting)).render(self)
+
+    @page("/drafts")
+    def drafts(self) -> ResponseReturnValue:
+        """List the drafts."""
+        with self.reading() as session:
+            found = drafts.all_drafts(session)
+        table = Table(
+            columns=[
+                Column(N_("Name"), lambda row: gettext(row.name), second="code"),
+                Column(N_("Kind"), "kind", "tag", tags=KINDS),
+                Column(N_("Rule"), _sentence),
+                Column(N_("State"), "enabled", "tag", tags=STATES),
+                Column(N_("Saved"), "saved_at", "minute", second="saved_by"),
+            ],
+            rows=found,
+            actions=lambda row: [
+                RowAction(N_("Edit the draft"), self.url_to("edit_draft", code=row.code), Permission.POINTS_RULES),
+                self._publish(row),
+                RowAction(
+                    N_("Give the draft up"),
+                    self.url_to("drop", code=row.code, edits=row.edits),
+                    Permission.POINTS_RULES,
+                    post=True,
+                    tone="danger",
+                    confirm=N_("The draft is lost."),
+                ),
+            ],
+            empty=N_("No drafts"),
+            empty_hint=N_("Save a rule as a draft to try it out on past orders before it holds."),
+        )
+        lab = RowAction(N_("Dry run"), console_url("points-lab.create"), Permission.POINTS_RULES, tone="primary", icon="chart-column")
+        return ListPage(N_("Points rules"), table, buttons=[lab], tabs=self._tabs("drafts", len(found))).render(self)
 
     @page("/<code>")
     def detail(self, code: str) -> ResponseReturnValue:
         """Show a rule with all its versions."""
         with self.reading() as session:
             versions = queries.rule_versions(session, code=code)
+            draft = drafts.find(session, code)
         if not versions:
             abort(404)
         newest = versions[0]
         table = Table(
             [
                 Column(N_("Version"), "version", "number"),
-                Column(N_("Rule"), _summary),
+                Column(N_("Rule"), _sentence),
                 Column(N_("State"), "enabled", "tag", tags=STATES),
                 Column(N_("Valid from"), "valid_from", "minute"),
                 Column(N_("Valid until"), "valid_until", "minute"),
-                Column(N_("Made on"), "created_at", "minute"),
+                Column(N_("Made on"), "created_at", "minute", second="created_by"),
+                Column(N_("Reason"), lambda row: row.reason or ""),
+                Column(
+                    N_("Dry run"),
+                    lambda row: gettext("Look") if row.dry_run_id else "",
+                    "link",
+                    href=lambda row: console_url("points-lab.detail", run_id=row.dry_run_id) if row.dry_run_id else None,
+                ),
             ],
             versions,
         )
         fields = [
             Field(N_("Code"), newest.code, "code"),
             Field(N_("Kind"), newest.kind, "tag", KINDS),
-            Field(N_("Rule"), _summary(newest), wide=True),
+            Field(N_("Rule"), _sentence(newest), wide=True),
         ]
+        buttons = [RowAction(N_("New version"), self.url_to("edit", code=code), Permission.POINTS_RULES, tone="primary")]
+        if draft is not None:
+            fields.append(Field(N_("Draft"), _sentence(draft), wide=True))
+            buttons = [RowAction(N_("Edit the draft"), self.url_to("edit_draft", code=code), Permission.POINTS_RULES), self._publish(draft)]
         return DetailPage(
             title=gettext(newest.name),
             subtitle=newest.code,
-            tags=[STATES[newest.enabled]],
+            tags=[STATES[newest.enabled], *([DRAFT] if draft else [])],
             back=(N_("Points rules"), self.url_to("index")),
-            buttons=[RowAction(N_("New version"), self.url_to("edit", code=code), Permission.POINTS_RULES, tone="primary")],
+            buttons=buttons,
             sections=[Section(N_("Rule"), fields)],
             panels=[Panel(N_("Versions"), table=table)],
         ).render(self)
@@ -178,7 +188,7 @@ class PointsRulesView(ConsoleView):
         """Write a rule's first version."""
         if kind not in KINDS:
             abort(404)
-        return self._form(kind, None)
+        return self._form(kind, None, N_("New rule"))
 
     @form_page("/<code>/edit", Permission.POINTS_RULES)
     def edit(self, code: str) -> ResponseReturnValue:
@@ -187,7 +197,37 @@ class PointsRulesView(ConsoleView):
             versions = queries.rule_versions(session, code=code)
         if not versions:
             abort(404)
-        return self._form(versions[0].kind, versions[0])
+        return self._form(versions[0].kind, versions[0], N_("New version"))
+
+    @form_page("/<code>/draft", Permission.POINTS_RULES)
+    def edit_draft(self, code: str) -> ResponseReturnValue:
+        """Go on with a draft."""
+        with self.reading() as session:
+            draft = drafts.find(session, code)
+        if draft is None:
+            abort(404)
+        # It is published from the list, with the reason asked for there: what was tried out, and nothing else.
+        return self._form(draft.kind, draft, N_("Draft of a rule"), submit=N_("Save as a draft"))
+
+    @action("/<code>/publish", Permission.POINTS_RULES)
+    def publish(self, code: str) -> ResponseReturnValue:
+        """Let a draft hold."""
+        actor, reason, edits = current_actor(), request.form.get("reason", ""), _edits()
+        return self.change(
+            lambda session: drafts.publish(session, code, edits=edits, reason=reason, actor=actor, now=now()),
+            done=N_("The new version holds from now on."),
+            back=self.url_to("index"),
+        )
+
+    @action("/<code>/drop", Permission.POINTS_RULES)
+    def drop(self, code: str) -> ResponseReturnValue:
+        """Give a draft up."""
+        actor, edits = current_actor(), _edits()
+        return self.change(
+            lambda session: drafts.drop(session, code, edits=edits, actor=actor, now=now()),
+            done=N_("The draft was given up."),
+            back=self.url_to("drafts"),
+        )
 
     @form_page("/policies", Permission.POINTS_RULES)
     def policies(self) -> ResponseReturnValue:
@@ -207,97 +247,80 @@ class PointsRulesView(ConsoleView):
         sections = [FormSection(N_("Policies"), ["debt_policy", "reopen_days"])]
         return FormPage(N_("Points policies"), form, sections, back=self.url_to("index")).render(self)
 
-    def _form(self, kind: str, rule: RuleView | None) -> ResponseReturnValue:
-        kind_form = PerAmountForm if kind == PER_AMOUNT else CheckInForm
-        form, actor = kind_form(data=_values(rule) if rule else None), current_actor()
+    def _form(self, kind: str, rule: RuleView | DraftView | None, title: str, submit: str = "Publish") -> ResponseReturnValue:
+        form: Any = FORMS[kind](data=values_of(rule) if rule else None)
         if rule is not None:
             form.code.data = rule.code
-        done, _ = self.submit(form, lambda session: service.save_rule(session, _draft(kind, form), actor=actor, now=now()))
+        with self.reading() as session:
+            offer_tiers(form, {tier.code: gettext(tier.name) for tier in tiers.definitions(session)})
+        if "preview" in request.form:
+            return self._page(kind, form, title, self._preview(kind, form), submit)
+        actor, as_draft = current_actor(), "draft" in request.form or submit != "Publish"
+
+        def work(session: Session) -> None:
+            draft = replace(draft_of(kind, form), is_first=rule is None)
+            if as_draft:
+                drafts.save(session, draft, actor=actor, now=now())
+                return
+            if not (draft.reason or "").strip():
+                raise ReasonRequiredError(fields={"reason": ReasonRequiredError.message})
+            service.save_rule(session, draft, actor=actor, now=now())
+
+        done, _ = self.submit(form, work)
+        if done and as_draft:
+            flash(gettext("The draft is saved; it holds once it is published."), "success")
+            return redirect(self.url_to("drafts"))
         if done:
             flash(gettext("The new version holds from now on."), "success")
             return redirect(self.url_to("detail", code=form.code.data))
-        own = (
-            ["fen_per_point", "use_tier_multiplier", "max_points_per_day"]
-            if kind == PER_AMOUNT
-            else ["points", "streak_bonus", "cycle_days"]
+        shown = None if form.is_submitted() or rule is None else _both(kind, rule.document, rule.name)
+        return self._page(kind, form, title, shown, submit)
+
+    def _page(self, kind: str, form: Any, title: str, preview: dict[str, str] | None, submit: str) -> ResponseReturnValue:
+        made = FormPage(title, form, sections_of(kind), submit=submit, back=self.url_to("index"))
+        html, status = made.render(self, "console/rule_form.html", preview=preview)
+        return html, 200 if preview else status
+
+    def _preview(self, kind: str, form: Any) -> dict[str, str] | None:
+        """Return the sentences of what was typed; nothing is kept."""
+        if not form.validate_on_submit():
+            return None
+        try:
+            draft = draft_of(kind, form)
+            return _both(kind, draft.document, draft.name)
+        except DomainError as error:
+            put_errors(form, error)
+            return None
+
+    def _publish(self, draft: DraftView) -> RowAction:
+        return RowAction(
+            N_("Publish"),
+            self.url_to("publish", code=draft.code, edits=draft.edits),
+            Permission.POINTS_RULES,
+            post=True,
+            reason=True,
+            tone="primary",
+            confirm=N_("The draft holds from now on; points that were given stay as they are."),
         )
-        sections = [
-            FormSection(N_("Rule"), ["code", "name", "enabled", *own]),
-            *([FormSection(N_("Limited to"), ["categories", "skus", "stores"])] if kind == PER_AMOUNT else []),
-            FormSection(N_("Validity"), ["valid_from", "valid_until", "expiry_kind", "expiry_count"]),
+
+    def _tabs(self, current: str, waiting: int) -> list[tuple[str, str, bool, int | None]]:
+        return [
+            (N_("Rules"), self.url_to("index"), current == "index", None),
+            (N_("Drafts"), self.url_to("drafts"), current == "drafts", waiting or None),
         ]
-        title = N_("New version") if rule else N_("New rule")
-        return FormPage(title, form, sections, submit=N_("Save"), back=self.url_to("index")).render(self)
 
 
-def _summary(rule: RuleView) -> str:
-    document = rule.document
-    if rule.kind == PER_AMOUNT:
-        return str(gettext("1 point for %(yuan)s yuan", yuan=f"{document['fen_per_point'] / 100:g}"))
-    points: str = gettext("%(points)s points a day", points=document["points"])
-    bonuses = sorted((document.get("streak_bonus") or {}).items(), key=lambda pair: int(pair[0]))
-    return " · ".join([points, *(gettext("%(days)s days in a row: +%(points)s", days=days, points=more) for days, more in bonuses)])
+def _sentence(rule: RuleView | DraftView) -> str:
+    return told(rule.kind, rule.document, reader_language())
 
 
-def _bonus_text(table: dict[str, int]) -> str:
-    return ", ".join(f"{days}:{points}" for days, points in sorted(table.items(), key=lambda pair: int(pair[0])))
+def _both(kind: str, document: dict[str, Any], name: str) -> dict[str, str]:
+    return {"name": gettext(name), "zh": told(kind, document, "zh"), "en": told(kind, document, "en")}
 
 
-def _values(rule: RuleView) -> dict[str, Any]:
-    document = rule.document
-    expiry = document.get("expiry") or {}
-    values = {
-        "name": rule.name,
-        "enabled": rule.enabled,
-        "valid_from": rule.valid_from,
-        "valid_until": rule.valid_until,
-        "expiry_kind": expiry.get("kind", "never"),
-        "expiry_count": expiry.get("count"),
-    }
-    if rule.kind == PER_AMOUNT:
-        lists = {name: ", ".join(document.get(name) or []) for name in ("categories", "skus", "stores")}
-        numbers = {name: document.get(name) for name in ("fen_per_point", "max_points_per_day")}
-        return {**values, **lists, **numbers, "use_tier_multiplier": document.get("use_tier_multiplier", True)}
-    bonus = _bonus_text(document.get("streak_bonus") or {})
-    return {**values, "points": document["points"], "cycle_days": document.get("cycle_days", 0), "streak_bonus": bonus}
-
-
-def _draft(kind: str, form: Any) -> RuleDraft:
-    expiry: dict[str, Any] = {"kind": form.expiry_kind.data}
-    if form.expiry_kind.data != "never":
-        expiry["count"] = form.expiry_count.data
-    document: dict[str, Any] = {"expiry": expiry}
-    if kind == PER_AMOUNT:
-        document.update(fen_per_point=form.fen_per_point.data, use_tier_multiplier=bool(form.use_tier_multiplier.data))
-        if form.max_points_per_day.data:
-            document["max_points_per_day"] = form.max_points_per_day.data
-        for name in ("categories", "skus", "stores"):
-            codes = [code.strip() for code in (form[name].data or "").replace("，", ",").split(",") if code.strip()]
-            if codes:
-                document[name] = codes
-    else:
-        document.update(points=form.points.data, cycle_days=form.cycle_days.data or 0, streak_bonus=_bonus(form.streak_bonus.data or ""))
-    return RuleDraft(
-        code=form.code.data,
-        kind=kind,
-        name=form.name.data,
-        document=document,
-        enabled=bool(form.enabled.data),
-        valid_from=form.valid_from.data,
-        valid_until=form.valid_until.data,
-    )
-
-
-def _bonus(text: str) -> dict[str, int]:
-    table = {}
-    for part in text.replace("，", ",").replace("：", ":").split(","):
-        if not part.strip():
-            continue
-        days, _, points = part.partition(":")
-        if not days.strip().isdigit() or not points.strip().isdigit():
-            raise RuleInvalidError(fields={"streak_bonus": gettext("Please write days:points, for example 7:10, 30:50.")})
-        table[days.strip()] = int(points)
-    return table
+def _edits() -> int:
+    text = request.args.get("edits", "")
+    return int(text) if text.isdecimal() and len(text) < 10 else -1  # noqa: PLR2004 - no draft is changed so often
 
 
 VIEWS = [PointsRulesView]

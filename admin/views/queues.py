@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
 
+import sqlalchemy as sa
 from flask import request
 
 from admin.base import ConsoleView, action, current_actor, now, page
 from admin.detail import DetailPage, Figure, Panel
+from admin.event_words import TOPICS, job_words, thing_words, topic_words
 from admin.formats import Tag
-from admin.listing import Column, RowAction, Table
+from admin.listing import Asked, Column, Filter, RowAction, Table
 from admin.readonly import ReadOnlyModelView
 from server.audit import service as audit
 from server.kernel.outbox import OutboxEvent
@@ -18,12 +21,15 @@ from server.operations import queries, service
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
 _DELIVERY = {"dead": Tag(N_("Given up"), "red"), "uncertain": Tag(N_("Uncertain"), "orange")}
 _RUN = {"due": Tag(N_("Running"), "blue"), "done": Tag(N_("Done"), "green"), "superseded": Tag(N_("Left out"), "grey")}
 _LATE_SECONDS = 120
+_PERIODIC = "schedule.due"
 
 
 class QueuesView(ConsoleView):
@@ -74,7 +80,7 @@ class QueuesView(ConsoleView):
                     N_("Periodic jobs"),
                     table=Table(
                         [
-                            Column(N_("Job"), "job", "code"),
+                            Column(N_("Job"), lambda row: job_words(row.job), second="job"),
                             Column(N_("Due"), "period", "instant"),
                             Column(N_("State"), "state", "tag", tags=_RUN),
                             Column(N_("Rows handled"), "handled", "number"),
@@ -115,7 +121,7 @@ class QueuesView(ConsoleView):
     def _stuck(self, rows: list[queries.StuckDelivery]) -> Table:
         return Table(
             [
-                Column(N_("Event"), "topic", "code", second="subscription"),
+                Column(N_("Event"), lambda row: topic_words(row.topic), second="subscription"),
                 Column(N_("State"), "state", "tag", tags=_DELIVERY),
                 Column(N_("Attempts"), "attempts", "number"),
                 Column(N_("Happened"), "occurred_at", "instant"),
@@ -164,6 +170,8 @@ class EventsView(ReadOnlyModelView):
     column_list = ("occurred_at", "topic", "aggregate_type", "aggregate_id", "expanded_at")
     column_details_list = ("occurred_at", "topic", "key", "aggregate_type", "aggregate_id", "version", "payload", "expanded_at")
     column_sortable_list = ()
+    intro = N_("Facts as they were written, ids only. Periodic jobs are left out unless asked for.")
+    column_words: ClassVar[Mapping[str, Callable[[str], str]]] = {"topic": topic_words, "aggregate_type": thing_words}
     column_default_sort = ("id", True)
     column_labels = {
         "occurred_at": N_("Happened"),
@@ -175,6 +183,21 @@ class EventsView(ReadOnlyModelView):
         "version": N_("Version"),
         "payload": N_("Content"),
     }
+
+    def filters(self) -> list[Filter]:
+        """Return the search block."""
+        return [Filter("topic", N_("Event"), "choice", TOPICS), Filter("subject", N_("Subject's number"), placeholder=N_("Whole number"))]
+
+    def narrowed(self, query: Any, asked: Asked) -> Any:
+        """Return the events asked for; the jobs of every minute only when they are."""
+        topic, subject = asked.choice("topic"), asked.text("subject")
+        query = query.where(OutboxEvent.topic == topic) if topic else query.where(OutboxEvent.topic != _PERIODIC)
+        if not subject:
+            return query
+        try:
+            return query.where(OutboxEvent.aggregate_id == UUID(subject))
+        except ValueError:
+            return query.where(sa.false())
 
 
 def events_view() -> EventsView:

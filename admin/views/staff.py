@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import abort, flash, redirect, request
 from flask_babel import gettext
@@ -14,11 +14,13 @@ from admin.detail import DetailPage, Field, Moment, Panel, Section
 from admin.formats import Tag, translated
 from admin.forms import L_, ConsoleForm, FormPage, FormSection, ManyField, StringField, TextAreaField
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
+from admin.permission_words import AREAS
+from admin.staff_sessions import session_table
 from admin.words import action_words, actor_words
 from server.audit import queries as audit
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
-from server.staff import queries, service
+from server.staff import queries, service, sessions
 from server.staff.permissions import ROLES, ROLES_BY_CODE, Permission
 from server.staff.rules import normal_email
 
@@ -102,6 +104,7 @@ class StaffAccountsView(ConsoleView):
         wanted = self.uuid(staff_id)
         with self.reading() as session:
             account = queries.find(session, wanted)
+            live = queries.sessions_of(session, wanted, now())
             about = audit.list_entries(session, PageRequest(30), audit.EntryFilter(subject_type="staff", subject_id=str(wanted)))
         if account is None:
             abort(404)
@@ -126,6 +129,7 @@ class StaffAccountsView(ConsoleView):
                 Section(N_("Roles"), [Field(role.name, translated(role.purpose), wide=True) for role in roles]),
             ],
             panels=[
+                Panel(N_("Signed in on"), table=session_table(live, lambda row: self._session_actions(wanted, row))),
                 Panel(
                     N_("History"),
                     timeline=[
@@ -139,17 +143,14 @@ class StaffAccountsView(ConsoleView):
                         for entry in about.items
                     ],
                     side=True,
-                )
+                ),
             ],
         ).render(self)
 
     @page("/roles")
     def roles(self) -> ResponseReturnValue:
         """Show what each role allows."""
-        rows: list[dict[str, Any]] = [
-            {"code": str(permission), **{role.code: permission in role.permissions for role in ROLES}} for permission in Permission
-        ]
-        html: str = self.render("console/roles.html", roles=ROLES, rows=rows, crumb=N_("Roles and permissions"))
+        html: str = self.render("console/roles.html", roles=ROLES, areas=AREAS, crumb=N_("Roles and permissions"))
         return html
 
     @form_page("/new", Permission.STAFF_EDIT)
@@ -206,6 +207,27 @@ class StaffAccountsView(ConsoleView):
             flash(gettext("The roles are changed; they count from the next click."), "success")
             return redirect(self.url_to("detail", staff_id=wanted))
         return FormPage(N_("Change roles"), form, back=self.url_to("detail", staff_id=wanted), intro=account.name).render(self)
+
+    @action("/<staff_id>/sessions/<session_id>/end", Permission.STAFF_EDIT)
+    def end_session(self, staff_id: str, session_id: str) -> ResponseReturnValue:
+        """End one session of somebody."""
+        whose, wanted, actor, reason = self.uuid(staff_id), self.uuid(session_id), current_actor(), request.form.get("reason", "")
+        return self.change(
+            lambda session: sessions.end(session, whose, wanted, actor=actor, reason=reason, now=now()), done=N_("That session has ended.")
+        )
+
+    def _session_actions(self, staff_id: UUID, row: queries.SessionView) -> list[RowAction]:
+        return [
+            RowAction(
+                N_("Sign out this one"),
+                self.url_to("end_session", staff_id=staff_id, session_id=row.id),
+                Permission.STAFF_EDIT,
+                post=True,
+                reason=True,
+                tone="danger",
+                confirm=N_("That browser has to sign in again."),
+            )
+        ]
 
     @action("/<staff_id>/disable", Permission.STAFF_EDIT)
     def disable(self, staff_id: str) -> ResponseReturnValue:

@@ -32,6 +32,7 @@ class Card:
     value: str
     yesterday: str
     delta: float | None
+    url: str
 
     @property
     def direction(self) -> str:
@@ -44,6 +45,7 @@ class ToDo:
     """One counter that leads to the rows it counts."""
 
     label: str
+    tip: str
     count: int
     url: str
     icon: str
@@ -76,7 +78,7 @@ class WorkbenchView(ConsoleView):
             "console/workbench.html",
             greeting=_greeting(local(at).hour),
             today=local(at),
-            cards=_cards(days),
+            cards=_cards(days, local(at).date().isoformat()),
             todos=_todos(waiting),
             charts=_charts(days, dict(states)),
             shortcuts=_shortcuts(),
@@ -100,78 +102,121 @@ def _greeting(hour: int) -> str:
     return N_("Good afternoon, %(name)s") if hour < 18 else N_("Good evening, %(name)s")  # noqa: PLR2004 - as above
 
 
-def _cards(days: list[DayFigures]) -> list[Card]:
+def _cards(days: list[DayFigures], day: str) -> list[Card]:
     today, yesterday = days[-1], days[-2]
+    orders = ("orders.index", {"placed_from": day, "placed_to": day, "state": "not_cancelled"})
     wanted = [
         (
             Permission.MEMBERS_READ,
             N_("New members today"),
-            N_("Memberships that began today; merged records left out."),
+            N_("Memberships that began today and go on; merged and deleted records left out."),
             "members_joined",
-            False,
+            ("members.index", {"joined_from": day, "joined_to": day}),
         ),
-        (Permission.ORDERS_READ, N_("Orders today"), N_("Orders placed today, cancelled ones left out."), "orders", False),
-        (Permission.ORDERS_READ, N_("Sales today"), N_("Payable amount of today's orders, before refunds."), "sales_fen", True),
+        (Permission.ORDERS_READ, N_("Orders today"), N_("Orders placed today, cancelled ones left out."), "orders", orders),
+        (Permission.ORDERS_READ, N_("Sales today"), N_("Payable amount of today's orders, before refunds."), "sales_fen", orders),
         (
             Permission.POINTS_READ,
             N_("Points issued today"),
             N_("Sum of today's accruals, those still pending included."),
             "points_issued",
-            False,
+            ("points.index", {"kind": "accrue", "at_from": day, "at_to": day}),
         ),
-        (Permission.POINTS_READ, N_("Points redeemed today"), N_("Sum of today's redemptions, before returns."), "points_redeemed", False),
+        (
+            Permission.POINTS_READ,
+            N_("Points redeemed today"),
+            N_("Sum of today's redemptions, before returns."),
+            "points_redeemed",
+            ("points.index", {"kind": "redeem", "at_from": day, "at_to": day}),
+        ),
         (
             Permission.COUPONS_READ,
             N_("Coupons redeemed today"),
             N_("Coupons redeemed today and not returned since."),
             "coupons_redeemed",
-            False,
+            ("coupons.index", {"state": "redeemed", "redeemed_from": day, "redeemed_to": day}),
         ),
     ]
     cards = []
-    for permission, label, tip, name, amount in wanted:
+    for permission, label, tip, name, (endpoint, values) in wanted:
         if not may(permission):
             continue
         new, old = int(getattr(today, name)), int(getattr(yesterday, name))
-        write = money if amount else short_number
+        write = money if name.endswith("_fen") else short_number
         delta = None if old == 0 else (new - old) / old * 100
-        cards.append(Card(label, tip, write(new), write(old), delta))
+        cards.append(Card(label, tip, write(new), write(old), delta, console_url_or_none(endpoint, **values) or "/admin/"))
     return cards
 
 
 def _todos(waiting: Waiting) -> list[ToDo]:
     wanted = [
-        (Permission.TICKETS_READ, N_("Overdue tickets"), waiting.tickets_overdue, ("tickets.index", {"overdue": "1"}), "hourglass", "red"),
+        (
+            Permission.TICKETS_READ,
+            N_("Overdue tickets"),
+            N_("Tickets not closed whose next deadline has passed."),
+            waiting.tickets_overdue,
+            ("tickets.index", {"tab": "overdue"}),
+            "hourglass",
+            "red",
+        ),
         (
             Permission.TICKETS_READ,
             N_("Unanswered tickets"),
+            N_("Tickets that wait for an answer of ours: new, assigned, at work or reopened."),
             waiting.tickets_unanswered,
-            ("tickets.index", {}),
+            ("tickets.index", {"tab": "unanswered"}),
             "message-square-text",
             "orange",
         ),
-        (Permission.ORDERS_READ, N_("Orders to ship"), waiting.orders_to_ship, ("orders.index", {"state": "paid"}), "truck", "blue"),
-        (Permission.ORDERS_READ, N_("Order exceptions"), waiting.order_exceptions, ("order-exceptions.index", {}), "triangle-alert", "red"),
+        (
+            Permission.ORDERS_READ,
+            N_("Orders to ship"),
+            N_("Orders that are paid and not shipped."),
+            waiting.orders_to_ship,
+            ("orders.index", {"state": "paid"}),
+            "truck",
+            "blue",
+        ),
+        (
+            Permission.ORDERS_READ,
+            N_("Order exceptions"),
+            N_("Exceptions that nobody has closed."),
+            waiting.order_exceptions,
+            ("order-exceptions.index", {}),
+            "triangle-alert",
+            "red",
+        ),
         (
             Permission.MEMBERS_READ,
             N_("Changes to approve"),
+            N_("Changes members asked for that nobody has decided."),
             waiting.change_requests,
             ("members.changes", {"state": "pending"}),
             "clipboard-check",
             "purple",
         ),
         (
+            Permission.POINTS_APPROVE,
+            N_("Approvals"),
+            N_("Requests beyond a limit that a second person has to decide."),
+            waiting.approvals,
+            ("approvals.index", {"state": "pending"}),
+            "user-check",
+            "purple",
+        ),
+        (
             Permission.MESSAGES_READ,
             N_("Uncertain messages"),
+            N_("Messages of which nobody knows whether they arrived."),
             waiting.messages_uncertain,
-            ("messages.index", {"state": "uncertain"}),
+            ("messages.list_all", {"state": "uncertain"}),
             "send",
             "orange",
         ),
     ]
     return [
-        ToDo(label, count, console_url_or_none(endpoint, **values) or "/admin/", icon, tone)
-        for permission, label, count, (endpoint, values), icon, tone in wanted
+        ToDo(label, tip, count, console_url_or_none(endpoint, **values) or "/admin/", icon, tone)
+        for permission, label, tip, count, (endpoint, values), icon, tone in wanted
         if may(permission)
     ]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from apiflask import APIBlueprint
 from flask import Response, request
 from flask_babel import gettext
-from pydantic import Field
+from pydantic import Field, model_validator
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -53,6 +53,14 @@ class LineIn(Input):
     unit_price_fen: Fen | None = None
     discount_fen: Fen = 0
     amount_fen: Fen
+    gift: bool = Field(default=False, description="the gift of a coupon: nothing may have been paid for it")
+
+    @model_validator(mode="after")
+    def _gifts_cost_nothing(self) -> LineIn:
+        if self.gift and (self.amount_fen or self.discount_fen or self.unit_price_fen):
+            message = "a gift has no price, no discount and no amount"
+            raise ValueError(message)
+        return self
 
 
 class ReceiverIn(Input):
@@ -80,6 +88,10 @@ class OrderIn(Input):
     receiver: ReceiverIn | None = None
     coupon_ids: list[UUID] = Field(default_factory=list, max_length=20)
     points_redeemed: int = Field(default=0, ge=0, le=10**9)
+    promised_at: AwareInstant | None = Field(default=None, description="until when the goods are promised to the buyer")
+    captured_at: AwareInstant | None = Field(
+        default=None, description="when a till that was offline took it down; then the member is named by card_no"
+    )
 
     def draft(self) -> drafts.OrderDraft:
         """Return it as the domain wants it; lines without a number are counted from one."""
@@ -111,6 +123,8 @@ class OrderIn(Input):
             receiver=drafts.ReceiverDraft(receiver.name, receiver.phone, receiver.address) if receiver else None,
             coupon_ids=tuple(self.coupon_ids),
             points_redeemed=self.points_redeemed,
+            promised_at=self.promised_at,
+            captured_at=self.captured_at,
         )
 
 
@@ -139,6 +153,7 @@ class EventIn(Input):
     lines: list[RefundLineIn] = Field(default_factory=list, max_length=1000)
     refund_id: str | None = Field(default=None, min_length=1, max_length=100)
     refund_fen: Fen | None = None
+    promised_at: AwareInstant | None = Field(default=None, description="of a shipped parcel; else the order's, else the shop's policy")
 
     def event(self) -> drafts.OrderEvent:
         """Return it as the domain wants it."""
@@ -151,6 +166,7 @@ class EventIn(Input):
             refund_id=self.refund_id,
             refund_fen=self.refund_fen,
             lines=tuple(drafts.RefundLine(line.line_no, line.quantity, line.refund_fen) for line in self.lines),
+            promised_at=self.promised_at,
         )
 
 
@@ -158,6 +174,14 @@ class TakenOut(Output):
     """The order that is with us."""
 
     order_no: str
+    state: str
+    exceptions: list[str]
+
+
+class ReportedOut(Output):
+    """The order the event is about; without a number, and ``waiting``, while the order is not with us yet."""
+
+    order_no: str | None
     state: str
     exceptions: list[str]
 
@@ -307,15 +331,20 @@ def _refused(place: int, refusal: DomainError) -> ItemOut:
 @bp.post("/orders/<channel>/<external_no>/events")
 @partner_required("orders:write")
 @bp.input(EventIn, arg_name="body")
-@bp.output(TakenOut, status_code=201)
-@documented(also={200: "The same again: nothing new happened"})
+@bp.output(ReportedOut, status_code=201)
+@documented(also={200: "The same again: nothing new happened", 202: "The order is not with us yet: the event waits for it"})
 def record_event(channel: str, external_no: str, body: EventIn) -> Response:
-    """Write down an event: 201; the same ``event_id`` again 200; with other content 409 ``event_conflict``."""
+    """Write down an event: 201; the same ``event_id`` again 200; with other content 409 ``event_conflict``.
+
+    An event that comes before its order is kept for it: 202 with the state ``waiting``.
+    """
     event = body.event()
 
-    def work(session: Any) -> tuple[int, TakenOut]:
-        done = flow.record_event(session, channel, external_no, event, actor=actor(), now=now())
-        return (201 if done.created else 200), TakenOut(order_no=done.order_no, state=done.state, exceptions=done.exceptions)
+    def work(session: Any) -> tuple[int, ReportedOut]:
+        done, created = flow.report_event(session, channel, external_no, event, actor=actor(), now=now())
+        if done is None:
+            return 202, ReportedOut(order_no=None, state="waiting", exceptions=[])
+        return (201 if created else 200), ReportedOut(order_no=done.order_no, state=done.state, exceptions=done.exceptions)
 
     return run_command(work)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from apiflask import APIBlueprint
 from flask import Response, g
-from pydantic import Field
+from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
 
 from miniprogram_api import context
@@ -15,9 +15,11 @@ from miniprogram_api.idempotent import run_command
 from miniprogram_api.openapi import documented
 from miniprogram_api.partner_auth import partner_required
 from miniprogram_api.schemas import AwareInstant, Input, Output
+from server.flows import tills
 from server.kernel.amounts import Points
 from server.kernel.source import Source
 from server.members import queries as members
+from server.orders.errors import CapturedNeedsCardError, OfflineRedemptionRefusedError
 from server.points import queries, service
 from server.points.errors import EntryNotFoundError
 from server.points.rules import MAX_POINTS
@@ -29,19 +31,36 @@ _SourceKey = Annotated[str, Field(min_length=1, max_length=120, description="the
 _Reason = Annotated[str, Field(min_length=1, max_length=200, description="shown to the member")]
 
 
+_Captured = Annotated[AwareInstant | None, Field(description="when it happened at a till that was offline")]
+
+
 class RedemptionIn(Input):
-    """Points to spend."""
+    """Points to spend. Nothing is spent offline: with ``captured_at`` it is refused."""
 
     member_id: UUID
     points: _Count
     source: _SourceKey
     reason: _Reason
+    captured_at: _Captured = None
 
 
-class AccrualIn(RedemptionIn):
-    """Points to give."""
+class AccrualIn(Input):
+    """Points to give, to a member or to whom a card number stands for; a till that was offline names the card."""
 
+    member_id: UUID | None = None
+    card_no: str | None = Field(default=None, min_length=1, max_length=32)
+    points: _Count
+    source: _SourceKey
+    reason: _Reason
+    captured_at: _Captured = None
     available_at: AwareInstant | None = Field(default=None, description="pending until then; at once when left out")
+
+    @model_validator(mode="after")
+    def exactly_one(self) -> Self:
+        """Refuse none and both."""
+        if (self.member_id is None) == (self.card_no is None):
+            raise ValueError("exactly one of member_id, card_no")
+        return self
 
 
 class ReversalIn(Input):
@@ -71,8 +90,23 @@ class EntryOut(Output):
 @documented(also={200: "The same again: nothing new happened"})
 def accrue(json_data: AccrualIn) -> Response:
     """Give points: 201, and 200 with the same entry when the source comes again."""
+    if json_data.captured_at is not None and json_data.card_no is None:
+        raise CapturedNeedsCardError(fields={"member_id": CapturedNeedsCardError.message})
 
     def work(session: Session) -> tuple[int, EntryOut]:
+        if json_data.member_id is None:
+            view = tills.accrue(
+                session,
+                json_data.card_no or "",
+                Points(json_data.points),
+                source=_source(json_data.source),
+                reason=json_data.reason,
+                available_at=json_data.available_at,
+                captured_at=json_data.captured_at,
+                actor=context.actor(),
+                now=context.now(),
+            )
+            return _answer(view)
         members.require_known(session, json_data.member_id)
         view = service.accrue(
             session,
@@ -97,6 +131,8 @@ def accrue(json_data: AccrualIn) -> Response:
 @documented(also={200: "The same again: nothing new happened"})
 def redeem(json_data: RedemptionIn) -> Response:
     """Spend points: 201, and 200 with the same entry when the source comes again; 409 when there are too few."""
+    if json_data.captured_at is not None:
+        raise OfflineRedemptionRefusedError(fields={"captured_at": OfflineRedemptionRefusedError.message})
 
     def work(session: Session) -> tuple[int, EntryOut]:
         members.require_known(session, json_data.member_id)

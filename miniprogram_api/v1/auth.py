@@ -9,15 +9,17 @@ from apiflask import APIBlueprint
 from flask import Response, g, request
 from pydantic import Field, ValidationError
 
-from miniprogram_api.auth import member_required, public
+from miniprogram_api.auth import even_when, member_required, public
 from miniprogram_api.context import core, member_id, now
 from miniprogram_api.idempotent import json_response
 from miniprogram_api.openapi import documented
 from miniprogram_api.schemas import Input, Output
 from server.flows.login import log_in
 from server.kernel.errors import InvalidError, NotFoundError
-from server.members import queries, service
+from server.members import service, session_queries
 from server.members.errors import RefreshTokenInvalidError, UnknownAppError
+
+_DEVICE_CHARS = (8, 128)
 
 bp = APIBlueprint("v1_auth", __name__, url_prefix="/api/v1/auth", tag="Log-in")
 
@@ -94,7 +96,11 @@ class SessionsOut(Output):
 @bp.input(WeChatLoginIn, arg_name="body")
 @bp.output(LoginOut)
 def wechat(body: WeChatLoginIn) -> Response:
-    """Log in with a wx.login code; a code that was used before asks for wx.login again."""
+    """Log in with a wx.login code; a code that was used before asks for wx.login again.
+
+    ``invite_code`` binds a membership that begins with this call to who invited it, and is passed over otherwise. ``X-Device-Id`` (8–128
+    characters, the same at every start of the mini-program) tells devices apart; only a keyed hash is kept.
+    """
     shared = core()
     appid = body.appid or shared.settings.wechat_appid
     if appid != shared.settings.wechat_appid:
@@ -111,6 +117,7 @@ def wechat(body: WeChatLoginIn) -> Response:
             address=request.remote_addr,
             invite_code=body.invite_code,
             policy_version=body.policy_version,
+            device=_device(),
             now=now(),
         )
     )
@@ -123,6 +130,12 @@ def wechat(body: WeChatLoginIn) -> Response:
             member=member,
         )
     )
+
+
+def _device() -> str | None:
+    """Return what the client calls the device; what can be none is passed over, since it never stands in the way of a log-in."""
+    told = request.headers.get("X-Device-Id", "").strip()
+    return told if _DEVICE_CHARS[0] <= len(told) <= _DEVICE_CHARS[1] and told.isprintable() else None
 
 
 @bp.post("/refresh")
@@ -142,6 +155,7 @@ def refresh(body: RefreshIn) -> Response:
 
 @bp.post("/logout")
 @member_required
+@even_when("frozen", "deleting")
 @bp.output(LogoutOut)
 @documented(takes={"application/json": LogoutIn}, body_required=False)
 def logout() -> Response:
@@ -167,7 +181,7 @@ def _logout_body() -> LogoutIn:
 def sessions() -> Response:
     """List the live log-ins."""
     with core().db.reading() as session:
-        found = queries.sessions_of(session, member_id(), now())
+        found = session_queries.sessions_of(session, member_id(), now())
     items = [
         SessionOut(
             id=view.id,
@@ -184,6 +198,7 @@ def sessions() -> Response:
 
 @bp.delete("/sessions/<uuid:session_id>")
 @member_required
+@even_when("frozen", "deleting")
 @bp.output({}, status_code=204)
 def end_session(session_id: UUID) -> Response:
     """End one log-in, on another phone for instance."""

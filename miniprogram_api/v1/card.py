@@ -11,6 +11,7 @@ from pydantic import Field
 
 from miniprogram_api.auth import member_required
 from miniprogram_api.context import core, member_id, now
+from miniprogram_api.faces import DESCRIPTION, face_of
 from miniprogram_api.idempotent import json_response, run_command
 from miniprogram_api.schemas import Output
 from server.cards import service
@@ -25,7 +26,7 @@ class CardOut(Output):
     card_no: str
     tier: str
     tier_name: str
-    face: dict[str, str] = Field(description="colours of the card: start, end, text")
+    face: dict[str, str] = Field(description=DESCRIPTION)
 
 
 class CodeOut(Output):
@@ -46,7 +47,7 @@ def card() -> Response:
     if card_no is None:
         # A record that came from a till or an import gets its card a moment later; whoever asks first gets it now.
         card_no = core().db.run(lambda session: service.issue(session, member_id(), now=now())).card_no
-    return json_response(CardOut(card_no=card_no, tier=page.tier_code, tier_name=page.tier_name, face=page.tier_face))
+    return json_response(CardOut(card_no=card_no, tier=page.tier_code, tier_name=page.tier_name, face=face_of(page.tier_face)))
 
 
 @bp.post("/codes")

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from miniprogram_api.auth import member_required
 from miniprogram_api.context import actor, core, member_id, now
 from miniprogram_api.idempotent import json_response, run_command
-from miniprogram_api.schemas import Output, PageOut
-from miniprogram_api.v1.coupons import CouponOut, language, shape
+from miniprogram_api.schemas import PageOut
+from miniprogram_api.v1.coupons import CouponOut, PromiseOut, language, promise, shape
 from server.coupons import queries, service
 from server.coupons.rules.sentence import offer, sentence
 from server.coupons.rules.terms import Kind
@@ -21,7 +21,7 @@ from server.coupons.rules.terms import Kind
 bp = APIBlueprint("v1_coupon_templates", __name__, url_prefix="/api/v1/coupon-templates", tag="Coupons")
 
 
-class ClaimableOut(Output):
+class ClaimableOut(PromiseOut):
     """A template in the claim centre. ``reason`` is the error code that claiming it now would meet."""
 
     id: UUID
@@ -87,4 +87,5 @@ def _shape(each: queries.ClaimableView) -> ClaimableOut:
         per_member=draft.limits.per_member,
         claimable=each.claimable,
         reason=each.reason,
+        **promise(terms),
     )

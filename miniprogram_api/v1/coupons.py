@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from apiflask import APIBlueprint
 from flask import Response
 from flask_babel import get_locale, gettext
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from miniprogram_api.auth import member_required
-from miniprogram_api.context import core, member_id, now
-from miniprogram_api.idempotent import json_response
-from miniprogram_api.schemas import Fen, Input, Output, PageOut, PageQuery
+from miniprogram_api.context import actor, core, member_id, now
+from miniprogram_api.idempotent import json_response, run_command
+from miniprogram_api.problems import document_of
+from miniprogram_api.schemas import Document, Fen, Input, Output, PageOut, PageQuery
 from server.coupons import queries, service
+from server.coupons.errors import CodeNotValidError
 from server.coupons.queries import CouponView
 from server.coupons.reasons import REASONS
-from server.coupons.rules.quote import CartLine, Quote, pay_with_points
+from server.coupons.rules.fingerprint import Promise, cart_digest, promise_of, sign
+from server.coupons.rules.hours import clock
+from server.coupons.rules.quote import CartLine, Gift, Quote
 from server.coupons.rules.sentence import Language, offer, sentence
-from server.coupons.rules.terms import Kind
+from server.coupons.rules.terms import Kind, Terms
 from server.kernel.pagination import PageRequest
+from server.orders import queries as orders
 from server.points import queries as points
+from server.rewards import queries as rewards
+from server.rewards.rules.paying import PointsPayment, pay
 
 bp = APIBlueprint("v1_coupons", __name__, url_prefix="/api/v1/coupons", tag="Coupons")
 
 _MAX_LINES = 200
+PointsWanted = Annotated[
+    int, Field(ge=0, le=10**12, description="points to pay with; cut to what the member has, the goods cost and the brand's caps allow")
+]
 
 
 class WalletQuery(PageQuery):
@@ -35,7 +46,47 @@ class WalletQuery(PageQuery):
     state: Literal["available", "issued", "locked", "redeemed", "expired", "voided"] | None = None
 
 
-class TemplateOut(Output):
+class CodeIn(Input):
+    """A code as the member typed or scanned it; case, width, blanks and hyphens make no difference."""
+
+    code: str = Field(min_length=1, max_length=100)
+
+
+class StepOut(Output):
+    """From so much, so much off."""
+
+    threshold_fen: int
+    amount_off_fen: int
+
+
+class GiftOut(Output):
+    """A product that goes with the order for nothing. The till puts it on the order as a line of its own that costs nothing."""
+
+    sku: str
+    quantity: int
+
+
+class HoursOut(Output):
+    """A window of the week, in the shop's time; one that ends at or before its beginning runs on into the next day.
+
+    ``weekdays`` are 1 (Monday) to 7, of the day it begins on; empty for every day.
+    """
+
+    weekdays: list[int]
+    begins: str
+    ends: str
+
+
+class PromiseOut(Output):
+    """What a coupon says beyond one amount: steps, a gift, hours, the first order."""
+
+    steps: list[StepOut]
+    gift: GiftOut | None
+    hours: list[HoursOut]
+    first_order_only: bool
+
+
+class TemplateOut(PromiseOut):
     """The terms of a coupon, as they stood when it was issued."""
 
     id: UUID
@@ -86,9 +137,7 @@ class QuoteIn(Input):
     shipping_fen: Fen = 0
     lines: list[LineIn] = Field(min_length=1, max_length=_MAX_LINES)
     coupon_ids: list[UUID] | None = Field(default=None, max_length=100)
-    points: int = Field(
-        default=0, ge=0, le=10**12, description="points to pay with, one fen each; cut to what the member has and the goods cost"
-    )
+    points: PointsWanted = 0
 
 
 class AppliedOut(Output):
@@ -98,6 +147,7 @@ class AppliedOut(Output):
     discount_fen: int
     shipping_discount_fen: int
     line_discounts: list[int]
+    gift: GiftOut | None
 
 
 class RefusedOut(Output):
@@ -110,7 +160,12 @@ class RefusedOut(Output):
 
 
 class QuoteOut(Output):
-    """What is to be paid. ``line_discounts`` has one whole number of fen for each line; they add up to the discount on goods."""
+    """What is to be paid. ``line_discounts`` has one whole number of fen for each line; they add up to the discount on goods.
+
+    ``gift`` is what goes with the order for nothing. ``quote_id`` holds until ``quote_expires_at``: a till that locks or redeems with it
+    is told when the coupons no longer come to this. It promises what the coupons do, not what points pay.
+    ``points_max`` is the most points the member could pay this cart with; ``points_used`` of them pay ``points_paid_fen``.
+    """
 
     goods_fen: int
     shipping_fen: int
@@ -118,10 +173,14 @@ class QuoteOut(Output):
     shipping_discount_fen: int
     points_used: int
     points_paid_fen: int
+    points_max: int
     payable_fen: int
     applied: list[AppliedOut]
     refused: list[RefusedOut]
     line_discounts: list[int]
+    gift: GiftOut | None
+    quote_id: str | None
+    quote_expires_at: datetime | None
 
 
 @bp.get("")
@@ -147,6 +206,29 @@ def show_coupon(coupon_id: UUID) -> Response:
         return json_response(shape(queries.find(session, coupon_id, now=now(), member_id=member_id())))
 
 
+@bp.post("/codes")
+@member_required
+@bp.input(CodeIn, arg_name="body")
+@bp.doc(summary="Claim a coupon with a code")
+@bp.output(CouponOut, status_code=201)
+def claim_code(body: CodeIn) -> Response:
+    """Claim the coupon of a code; a code of one's own again answers the coupon it gave.
+
+    404 ``coupon_code_not_valid`` for a code that is unknown, used, stopped or out of its time, all alike; after ten on one day 429
+    ``too_many_code_tries``. 409: ``sold_out``, ``claim_limit_reached``, ``not_in_window``, ``tier_not_eligible``.
+    """
+
+    def work(session: Session) -> tuple[int, CouponOut | Document]:
+        done = service.claim_by_code(session, member_id(), body.code, actor=actor(), now=now())
+        if done.coupon is not None:
+            return 201, shape(done.coupon)
+        # A wrong code is on record, and counts: so it is answered, not raised, and its transaction commits.
+        refusal = done.refusal or CodeNotValidError()
+        return refusal.status, document_of(refusal)
+
+    return run_command(work)
+
+
 @bp.post("/quotes")
 @member_required
 @bp.input(QuoteIn)
@@ -164,9 +246,10 @@ def quote(json_data: QuoteIn) -> Response:
             store=json_data.store,
             shipping_fen=json_data.shipping_fen,
             coupon_ids=json_data.coupon_ids,
+            first_order=orders.would_be_first(session, member_id()),
         )
-        available = points.balance(session, member_id(), now=now()).available if json_data.points else 0
-    return json_response(shape_quote(found, points_used=pay_with_points(found, json_data.points, available)))
+        payment = points_payment(session, member_id(), found, json_data.points)
+    return json_response(shape_quote(found, payment, promise_for(json_data, member_id(), found)))
 
 
 def language() -> Language:
@@ -191,6 +274,7 @@ def shape(view: CouponView) -> CouponOut:
             percent_off=terms.percent_off,
             threshold_fen=terms.threshold_fen,
             cap_fen=terms.cap_fen,
+            **promise(terms),
         ),
         state=view.state,
         valid_from=view.valid_from,
@@ -202,22 +286,51 @@ def shape(view: CouponView) -> CouponOut:
     )
 
 
-def shape_quote(found: Quote, *, points_used: int = 0) -> QuoteOut:
+def promise(terms: Terms) -> dict[str, Any]:
+    """Return the fields of ``PromiseOut``."""
+    return {
+        "steps": [StepOut(threshold_fen=threshold, amount_off_fen=amount) for threshold, amount in terms.steps],
+        "gift": GiftOut(sku=terms.gift_sku, quantity=terms.gift_quantity) if terms.kind is Kind.GIFT else None,
+        "hours": [HoursOut(weekdays=list(each.weekdays), begins=clock(each.start), ends=clock(each.end)) for each in terms.hours],
+        "first_order_only": terms.first_order_only,
+    }
+
+
+def _shape_gift(gift: Gift | None) -> GiftOut | None:
+    return None if gift is None else GiftOut(sku=gift.sku, quantity=gift.quantity)
+
+
+def points_payment(session: Session, of_member: UUID, found: Quote, wanted: int) -> PointsPayment:
+    """Return what a member's points pay of a quote under the brand's policy."""
+    available = points.balance(session, of_member, now=now()).available
+    return pay(rewards.payment_policy(session), goods_fen=found.goods_left_fen, wanted=wanted, available=available)
+
+
+def promise_for(asked: QuoteIn, of_member: UUID, found: Quote) -> Promise:
+    """Return the promise that a quote makes to a member for the cart they asked about."""
+    cart = cart_digest([line.line() for line in asked.lines], channel=asked.channel, store=asked.store, shipping_fen=asked.shipping_fen)
+    return promise_of(of_member, cart, found, now())
+
+
+def shape_quote(found: Quote, payment: PointsPayment | None = None, promised: Promise | None = None) -> QuoteOut:
     """Return a quote as members and partners see it."""
+    paid = payment or PointsPayment()
     return QuoteOut(
         goods_fen=found.goods_fen,
         shipping_fen=found.shipping_fen,
         discount_fen=found.discount_fen,
         shipping_discount_fen=found.shipping_discount_fen,
-        points_used=points_used,
-        points_paid_fen=points_used,
-        payable_fen=found.payable_fen - points_used,
+        points_used=paid.points,
+        points_paid_fen=paid.fen,
+        points_max=paid.max_points,
+        payable_fen=found.payable_fen - paid.fen,
         applied=[
             AppliedOut(
                 coupon_id=each.coupon_id,
                 discount_fen=each.discount_fen,
                 shipping_discount_fen=each.shipping_fen,
                 line_discounts=list(each.by_line_fen),
+                gift=_shape_gift(each.gift),
             )
             for each in found.applied
         ],
@@ -231,4 +344,7 @@ def shape_quote(found: Quote, *, points_used: int = 0) -> QuoteOut:
             for each in found.refused
         ],
         line_discounts=list(found.line_discounts_fen),
+        gift=_shape_gift(found.gift),
+        quote_id=None if promised is None else sign(promised, core().settings.secret_key),
+        quote_expires_at=None if promised is None else datetime.fromtimestamp(promised.expires, UTC),
     )

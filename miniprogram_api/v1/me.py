@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,15 +11,17 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field, RootModel, StringConstraints
 
-from miniprogram_api.auth import member_required
+from miniprogram_api.auth import even_when, member_required
 from miniprogram_api.context import actor, core, member_id, now
+from miniprogram_api.faces import DESCRIPTION, face_of
 from miniprogram_api.idempotent import json_response, run_command
 from miniprogram_api.openapi import documented
 from miniprogram_api.schemas import Input, Output
-from server.files import service as files
+from miniprogram_api.v1.uploads import address_of
 from server.flows import home as home_flow
 from server.flows.merge import bind_phone
-from server.members import queries, service
+from server.members import deletion, deletion_queries, queries, service
+from server.members.errors import NoDeletionError
 from server.members.rules import Birthday, normalised_phone
 
 bp = APIBlueprint("v1_me", __name__, url_prefix="/api/v1/me", tag="Member")
@@ -52,7 +55,7 @@ class HomeTier(Output):
 
     code: str
     name: str
-    face: dict[str, str] = Field(description="colours of the card: start, end, text")
+    face: dict[str, str] = Field(description=DESCRIPTION)
 
 
 class HomePoints(Output):
@@ -183,10 +186,19 @@ class ConsentsOut(RootModel[list[ConsentOut]]):
     """What counts now, one for each purpose the member declared on."""
 
 
+class DeletionOut(Output):
+    """A membership that waits for its deletion."""
+
+    state: str = Field(description="waiting, or cancelled")
+    requested_at: datetime
+    due_at: datetime = Field(description="until when it can be taken back, and from when it is carried out")
+    deadline_on: date = Field(description="the day by which it is carried out")
+
+
 def _avatar_url(upload_id: UUID | None) -> str | None:
     if upload_id is None:
         return None
-    return files.signed_address(upload_id, secret_key=core().settings.secret_key, now=now())
+    return address_of(upload_id)
 
 
 def _profile(view: queries.MemberView, request: queries.ChangeRequestView | None) -> ProfileOut:
@@ -209,27 +221,38 @@ def _profile(view: queries.MemberView, request: queries.ChangeRequestView | None
 @bp.output(HomeOut)
 def home() -> Response:
     """Return the home page in one call."""
-    with core().db.reading() as session:
+    with core().db.autocommit() as session:
         page = home_flow.of_member(session, member_id(), now=now())
-    body = HomeOut(
-        member=HomeMember(
-            id=page.member_id,
-            status=page.status,
-            nickname=page.nickname,
-            avatar_url=_avatar_url(page.avatar_upload_id),
-            phone_masked=page.phone_masked,
-            phone_bound=page.phone_masked is not None,
-            completeness=page.completeness,
-            joined_at=page.joined_at,
-        ),
-        card=HomeCard(card_no=page.card_no),
-        tier=HomeTier(code=page.tier_code, name=page.tier_name, face=page.tier_face),
-        points=HomePoints(available=page.points_available, pending=page.points_pending, expiring_soon=page.points_expiring_soon),
-        coupons=HomeCoupons(available=page.coupons_available),
-        unread=page.unread,
-        todo=[HomeTodo(kind=todo.kind, count=todo.count) for todo in page.todo],
-    )
-    return json_response(body)
+    return json_response(home_body(page, address_of))
+
+
+def home_body(page: home_flow.Home, address: Callable[[UUID], str]) -> dict[str, Any]:
+    """Return the body of the home page; ``miniprogram_api.hot`` answers with it as well.
+
+    Arguments:
+        page: what it shows.
+        address: gives the signed path of an upload.
+    """
+    # Straight to bytes: this is the hottest answer, and building the models only to take them apart again doubled its cost. That
+    # it is what ``HomeOut`` promises is held by a test.
+    return {
+        "member": {
+            "id": page.member_id,
+            "status": page.status,
+            "nickname": page.nickname,
+            "avatar_url": None if page.avatar_upload_id is None else address(page.avatar_upload_id),
+            "phone_masked": page.phone_masked,
+            "phone_bound": page.phone_masked is not None,
+            "completeness": page.completeness,
+            "joined_at": page.joined_at,
+        },
+        "card": {"card_no": page.card_no},
+        "tier": {"code": page.tier_code, "name": page.tier_name, "face": face_of(page.tier_face, address)},
+        "points": {"available": page.points_available, "pending": page.points_pending, "expiring_soon": page.points_expiring_soon},
+        "coupons": {"available": page.coupons_available},
+        "unread": page.unread,
+        "todo": page.todo,
+    }
 
 
 @bp.get("/profile")
@@ -301,5 +324,45 @@ def declare_consents(body: ConsentsIn) -> Response:
     def work(session: Any) -> tuple[int, ConsentsOut]:
         views = service.declare_consents(session, member_id(), choices, source="mini_program", actor=actor(), now=now())
         return 200, ConsentsOut([ConsentOut.model_validate(view) for view in views])
+
+    return run_command(work, key_required=False)
+
+
+@bp.get("/deletion")
+@member_required
+@bp.output(DeletionOut)
+def deletion_state() -> Response:
+    """Return the deletion that waits; 404 when none does."""
+    with core().db.reading() as session:
+        found = deletion_queries.find_open(session, member_id())
+    if found is None:
+        raise NoDeletionError
+    return json_response(DeletionOut.model_validate(found))
+
+
+@bp.post("/deletion")
+@member_required
+@even_when("deleting")
+@bp.output(DeletionOut, status_code=201)
+@documented(also={200: "Asked for before; the first wish stands"})
+def request_deletion() -> Response:
+    """Ask for this membership to be deleted. It can be taken back for a week; then all personal data is erased."""
+
+    def work(session: Any) -> tuple[int, DeletionOut]:
+        found, new = deletion.request_deletion(session, member_id(), reason=None, actor=actor(), now=now())
+        return (201 if new else 200), DeletionOut.model_validate(found)
+
+    return run_command(work, key_required=False)
+
+
+@bp.delete("/deletion")
+@member_required
+@even_when("deleting")
+@bp.output(DeletionOut)
+def cancel_deletion() -> Response:
+    """Take the deletion back; everything is as it was."""
+
+    def work(session: Any) -> tuple[int, DeletionOut]:
+        return 200, DeletionOut.model_validate(deletion.cancel_deletion(session, member_id(), reason=None, actor=actor(), now=now()))
 
     return run_command(work, key_required=False)

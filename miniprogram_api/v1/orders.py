@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
 from apiflask import APIBlueprint
 from flask import Response
+from flask_babel import gettext
 from pydantic import Field
 
 from miniprogram_api.auth import member_required
 from miniprogram_api.context import actor, core, member_id, now
 from miniprogram_api.idempotent import json_response, run_command
 from miniprogram_api.schemas import Output, PageOut, PageQuery
+from miniprogram_api.v1.coupons import language
 from server.flows import order_events as flow
+from server.flows import order_points
 from server.kernel.pagination import PageRequest
 from server.orders import queries
 from server.orders.errors import OrderNotFoundError
@@ -60,6 +64,7 @@ class OrderLineOut(Output):
     amount_fen: int
     refunded_fen: int
     points: int
+    why: list[str] = Field(description="why it earned its points, or none, in words")
 
 
 class ReceiverOut(Output):
@@ -175,13 +180,17 @@ def _parcels(found: queries.OrderDetail) -> list[ParcelOut]:
 @bp.output(OrderDetailOut)
 def order(order_no: str) -> Response:
     """Return one order."""
-    found = _found(order_no)
+    with core().db.reading() as session:
+        found = queries.by_no(session, order_no, member_id())
+        if found is None:
+            raise OrderNotFoundError
+        why = order_points.why_lines(session, found, language(), gettext)
     fields = {name: getattr(found, name) for name in OrderDetailOut.model_fields if name not in {"lines", "parcels", "receiver"}}
     return json_response(
         OrderDetailOut(
             **fields,
             receiver=ReceiverOut.model_validate(found.receiver) if found.receiver else None,
-            lines=[OrderLineOut.model_validate(line) for line in found.lines],
+            lines=[OrderLineOut(**asdict(line), why=why[line.line_no]) for line in found.lines],
             parcels=_parcels(found),
         )
     )
@@ -202,7 +211,7 @@ def tracking(order_no: str) -> Response:
         TrackingOut(
             order_no=found.order_no,
             state=states[0] if states else "waiting",
-            promised_at=max(promised) if promised else None,
+            promised_at=max(promised) if promised else (None if parcels else found.promised_at),
             events=events,
             parcels=parcels,
         )

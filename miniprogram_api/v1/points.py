@@ -16,10 +16,14 @@ from miniprogram_api import context
 from miniprogram_api.auth import member_required
 from miniprogram_api.idempotent import json_response, run_command
 from miniprogram_api.schemas import Document, Output, PageOut, PageQuery
+from miniprogram_api.v1.coupons import language
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
 from server.kernel.pagination import PageRequest
 from server.points import queries, service
+from server.points.rules import why_entry
+
+_MEMBERS_DETAILS = frozenset({"why", "by_line", "order_no", "policy", "owed", "forgiven", "reservation", "lot_id"})
 
 bp = APIBlueprint("v1_points", __name__, url_prefix="/api/v1/points", tag="Points")
 
@@ -57,6 +61,7 @@ class EntryOut(Output):
     rule: str | None = Field(description="code and version of the rule that gave them")
     source: str
     details: Document | None = Field(description="the trace of why (not)")
+    why: list[str] = Field(description="the same in words, one sentence for each reason")
     occurred_at: datetime
 
 
@@ -125,7 +130,8 @@ def entries(query_data: EntryQuery) -> Response:
     request = PageRequest.of(query_data.limit, query_data.cursor)
     with context.core().db.reading() as session:
         page = queries.entries(session, context.member_id(), request, kind=query_data.kind)
-    return json_response(PageOut[EntryOut](items=[_entry(row) for row in page.items], next_cursor=page.next_cursor))
+        names = {code: gettext(name) for code, name in queries.rule_names(session).items()}
+    return json_response(PageOut[EntryOut](items=[_entry(row, names) for row in page.items], next_cursor=page.next_cursor))
 
 
 @bp.get("/lots")
@@ -156,7 +162,7 @@ def check_in() -> Response:
     return run_command(work)
 
 
-def _entry(row: queries.EntryRow) -> EntryOut:
+def _entry(row: queries.EntryRow, names: dict[str, str]) -> EntryOut:
     return EntryOut.model_validate(
         {
             "id": row.id,
@@ -167,7 +173,9 @@ def _entry(row: queries.EntryRow) -> EntryOut:
             "reason": gettext(row.reason),
             "rule": row.rule,
             "source": row.source,
-            "details": row.details,
+            # Who approved it, which file it came from and what was merged into what are nobody's outside.
+            "details": {name: part for name, part in (row.details or {}).items() if name in _MEMBERS_DETAILS} or None,
+            "why": why_entry(row.details, language(), names),
             "occurred_at": row.occurred_at,
         }
     )

@@ -9,8 +9,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from server.campaigns.errors import PolicyChangedError
 from server.kernel.append_only import append_only
-from server.kernel.db import Base, table_args
+from server.kernel.db import Base, register_constraint, table_args
 
 
 class BirthdayPolicyVersion(Base):
@@ -26,6 +27,7 @@ class BirthdayPolicyVersion(Base):
 
 
 append_only(BirthdayPolicyVersion)
+register_constraint("uq_birthday_policies_version", PolicyChangedError)
 
 
 class BirthdayGift(Base):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -30,12 +31,56 @@ class GiftView:
     given_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyVersionView:
+    """What the brand gave from a day on."""
+
+    version: int
+    policy: BirthdayPolicy
+    created_at: datetime
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiftTotals:
+    """What was given in a time.
+
+    Arguments:
+        gifts: how many.
+        points: in all of them.
+        coupons: how many came with a coupon.
+        without_coupon: how many should have, and the coupon was not to be had.
+    """
+
+    gifts: int
+    points: int
+    coupons: int
+    without_coupon: int
+
+
 def birthday_policy(session: Session) -> BirthdayPolicy:
     """Return what the brand gives now; nothing while staff have not said."""
     document = session.scalar(sa.select(BirthdayPolicyVersion.document).order_by(BirthdayPolicyVersion.version.desc()).limit(1))
-    if document is None:
-        return BirthdayPolicy()
-    return BirthdayPolicy(**(document | {"leap_day": LeapDayRule(document["leap_day"])}))
+    return BirthdayPolicy() if document is None else _policy(document)
+
+
+def policy_versions(session: Session, *, limit: int = 20) -> list[PolicyVersionView]:
+    """Return the versions of the policy, the one that holds first."""
+    rows = session.scalars(sa.select(BirthdayPolicyVersion).order_by(BirthdayPolicyVersion.version.desc()).limit(limit))
+    return [PolicyVersionView(row.version, _policy(row.document), row.created_at, row.created_by) for row in rows]
+
+
+def gift_totals(session: Session, since: datetime) -> GiftTotals:
+    """Return what was given since an instant."""
+    row = session.execute(
+        sa.select(
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(BirthdayGift.points), 0),
+            sa.func.count(BirthdayGift.coupon_id),
+            sa.func.count(BirthdayGift.coupon_problem),
+        ).where(BirthdayGift.given_at >= since)
+    ).one()
+    return GiftTotals(int(row[0]), int(row[1]), int(row[2]), int(row[3]))
 
 
 def last_done_day(session: Session) -> date | None:
@@ -63,6 +108,10 @@ def gifts(session: Session, request: PageRequest, *, member_id: UUID | None = No
         statement = statement.where(BirthdayGift.member_id == member_id)
     rows = session.scalars(keyset(statement, BirthdayGift.given_at, BirthdayGift.id, request)).all()
     return page_of(rows, request, lambda row: (row.given_at, row.id)).map(_view)
+
+
+def _policy(document: dict[str, Any]) -> BirthdayPolicy:
+    return BirthdayPolicy(**(document | {"leap_day": LeapDayRule(document["leap_day"])}))
 
 
 def _view(row: BirthdayGift) -> GiftView:

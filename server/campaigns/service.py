@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from server.audit import service as audit
 from server.campaigns import queries, rules
-from server.campaigns.errors import PolicyInvalidError
+from server.campaigns.errors import PolicyChangedError, PolicyInvalidError
 from server.campaigns.models import BirthdayDay, BirthdayGift, BirthdayPolicyVersion
 from server.campaigns.rules import BirthdayPolicy, Celebration
 from server.coupons import queries as coupon_queries
@@ -46,13 +47,17 @@ class _Gift:
     coupon_name: str | None = None
 
 
-def set_birthday_policy(session: Session, policy: BirthdayPolicy, *, actor: Actor, now: datetime) -> int:
+def set_birthday_policy(
+    session: Session, policy: BirthdayPolicy, *, actor: Actor, reason: str | None = None, expected: int | None = None, now: datetime
+) -> int:
     """Say what the brand gives for birthdays from now on.
 
     Arguments:
         session: of an open transaction.
         policy: the whole of it.
         actor: who says so.
+        reason: why.
+        expected: the version the change was made on; None for whichever holds.
         now: present instant.
 
     Returns:
@@ -60,6 +65,7 @@ def set_birthday_policy(session: Session, policy: BirthdayPolicy, *, actor: Acto
 
     Raises:
         PolicyInvalidError: amounts out of range, or no such coupon template.
+        PolicyChangedError: another version holds than the one expected.
     """
     problems = {}
     amounts = [policy.points, *policy.points_by_tier.values()]
@@ -73,6 +79,8 @@ def set_birthday_policy(session: Session, policy: BirthdayPolicy, *, actor: Acto
         raise PolicyInvalidError(fields=problems)
     before = queries.birthday_policy(session)
     version = int(session.scalar(sa.select(sa.func.max(BirthdayPolicyVersion.version))) or 0)
+    if expected is not None and expected != version:
+        raise PolicyChangedError
     if version and before == policy:
         return version
     document = asdict(policy) | {"leap_day": policy.leap_day.value}
@@ -86,6 +94,7 @@ def set_birthday_policy(session: Session, policy: BirthdayPolicy, *, actor: Acto
         subject_id=str(version + 1),
         before=asdict(before) | {"leap_day": before.leap_day.value} if version else None,
         after=document,
+        reason=reason,
         now=now,
     )
     return version + 1
@@ -191,3 +200,11 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
             moved += 1
     session.flush()
     return moved
+
+
+def forget_member(session: Session, member_id: UUID, *, actor: Actor, now: datetime) -> int:  # noqa: ARG001 - the agreed signature
+    """Delete the record of a leaving member's birthdays; return how many there were."""
+    result: Any = session.execute(
+        sa.delete(BirthdayGift).where(BirthdayGift.member_id == member_id).execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)

@@ -37,6 +37,27 @@ class MemberCodeMalformedError(InvalidError):
     message = "This is not a member code."
 
 
+class LegacyNumberInvalidError(InvalidError):
+    """A number of an older system cannot be one: empty, too long, or with characters no till can scan."""
+
+    code = "legacy_number_invalid"
+    message = "This is not a card number of an older system."
+
+
+class LegacyNumberReservedError(InvalidError):
+    """A number of an older system has the form of our own cards or codes: it may be, or become, somebody else's."""
+
+    code = "legacy_number_reserved"
+    message = "This number has the form of our own cards, so it may be somebody else's."
+
+
+class AliasReasonMissingError(InvalidError):
+    """A number added by hand needs a reason."""
+
+    code = "reason_required"
+    message = "Please give a reason."
+
+
 class CardNoTakenError(ConflictError):
     """The card number belongs to somebody."""
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from server.audit import service as audit
 from server.cards import queries, rules
 from server.cards.errors import (
+    AliasReasonMissingError,
     CardNoTakenError,
+    LegacyNumberInvalidError,
+    LegacyNumberReservedError,
     MemberCodeMalformedError,
     MemberCodeOldError,
     MemberCodeUnknownError,
@@ -54,15 +59,61 @@ def issue(session: Session, member_id: UUID, *, now: datetime) -> queries.CardVi
     raise CardNoTakenError
 
 
-def add_alias(session: Session, member_id: UUID, card_no: str, *, now: datetime) -> None:
+def add_alias(session: Session, member_id: UUID, card_no: str, *, reason: str, actor: Actor, now: datetime) -> bool:
     """Let a number of an older system stand for a member. Adding it again for the same member changes nothing.
 
+    Arguments:
+        session: of an open transaction.
+        member_id: who holds the old card.
+        card_no: as it is printed; kept as ``rules.normalised_card_no`` has it.
+        reason: why, kept in the audit trail.
+        actor: who adds it.
+        now: present instant.
+
+    Returns:
+        False when it stood for this member before.
+
     Raises:
+        AliasReasonMissingError: no reason.
+        LegacyNumberInvalidError: it cannot be a card number.
+        LegacyNumberReservedError: it has the form of our own numbers or codes.
         CardNoTakenError: the number stands for somebody else.
     """
-    values = {"id": uuid7(), "member_id": member_id, "active_slot": None, "card_no": card_no.strip(), "kind": "legacy", "issued_at": now}
-    if not insert_if_absent(session, Card, values) and queries.by_card_no(session, card_no) != member_id:
-        raise CardNoTakenError
+    if not reason.strip():
+        raise AliasReasonMissingError(fields={"reason": AliasReasonMissingError.message})
+    number = checked_legacy_no(card_no)
+    values = {"id": uuid7(), "member_id": member_id, "active_slot": None, "card_no": number, "kind": "legacy", "issued_at": now}
+    if not insert_if_absent(session, Card, values):
+        if queries.by_card_no(session, number) != member_id:
+            raise CardNoTakenError
+        return False
+    audit.record(
+        session,
+        actor=actor,
+        action="card.alias_add",
+        subject_type="member",
+        subject_id=member_id,
+        # The trail is never emptied, so it names the card by its end, as a member who left is forgotten with theirs.
+        after={"card_no": f"****{number[-4:]}"},
+        reason=reason.strip()[:500],
+        now=now,
+    )
+    return True
+
+
+def checked_legacy_no(text: str) -> str:
+    """Return a number of an older system as it is kept.
+
+    Raises:
+        LegacyNumberInvalidError: it cannot be a card number.
+        LegacyNumberReservedError: it has the form of our own numbers or codes.
+    """
+    number = rules.normalised_card_no(text)
+    if not 0 < len(number) <= rules.LEGACY_CHARS or not number.isascii() or not number.isprintable():
+        raise LegacyNumberInvalidError(fields={"legacy_no": LegacyNumberInvalidError.message})
+    if rules.is_card_no(number) or rules.is_code(number):
+        raise LegacyNumberReservedError(fields={"legacy_no": LegacyNumberReservedError.message})
+    return number
 
 
 def new_code(session: Session, member_id: UUID, *, now: datetime) -> CodeView:
@@ -143,3 +194,10 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
     update_where(session, sa.update(CardCode).where(CardCode.member_id == from_id).values(member_id=into_id))
     issue(session, into_id, now=now)
     return {"card_aliases": moved}
+
+
+def forget_member(session: Session, member_id: UUID, *, actor: Actor, now: datetime) -> int:  # noqa: ARG001 - the agreed signature
+    """Delete the card numbers and codes of a member who leaves; return how many numbers."""
+    session.execute(sa.delete(CardCode).where(CardCode.member_id == member_id).execution_options(synchronize_session=False))
+    result: Any = session.execute(sa.delete(Card).where(Card.member_id == member_id).execution_options(synchronize_session=False))
+    return int(result.rowcount)

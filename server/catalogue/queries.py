@@ -68,6 +68,14 @@ def find_store(session: Session, code: str) -> PlaceView | None:
     return _place(row) if row else None
 
 
+def store_names(session: Session, codes: Sequence[str]) -> dict[str, str]:
+    """Return the names of the stores that are known among some codes, by code."""
+    if not codes:
+        return {}
+    rows = session.execute(sa.select(Store.code, Store.name).where(Store.code.in_(set(codes))))
+    return {row.code: row.name for row in rows}
+
+
 def find_warehouse(session: Session, code: str) -> PlaceView | None:
     """Return a warehouse by its code, or None."""
     row = session.scalars(sa.select(Warehouse).where(Warehouse.code == code)).one_or_none()

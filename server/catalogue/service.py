@@ -10,7 +10,7 @@ from server.audit import service as audit
 from server.catalogue.errors import CatalogueInvalidError, WarehouseNotFoundError
 from server.catalogue.models import Category, Product, StockLevel, Store, Warehouse
 from server.catalogue.rules import CATEGORY_CHARS, PlaceDraft, ProductDraft, checked_place, checked_product
-from server.kernel.db import insert_all_absent, insert_if_absent, insert_rows
+from server.kernel.db import insert_all_absent, insert_if_absent, insert_rows, one_of
 from server.kernel.ids import uuid7
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def add_products(session: Session, drafts: Sequence[ProductDraft], *, actor: Act
     wanted = list(unique.values())
     for start in range(0, len(wanted), _CHUNK):
         part = wanted[start : start + _CHUNK]
-        there = set(session.scalars(sa.select(Product.sku).where(Product.sku.in_([draft.sku for draft in part]))))
+        there = set(session.scalars(sa.select(Product.sku).where(one_of(session, Product.sku, [draft.sku for draft in part]))))
         rows = [
             {
                 "id": uuid7(),

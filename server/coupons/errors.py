@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from server.coupons.reasons import REASONS
-from server.kernel.errors import ConflictError, InvalidError, NotFoundError
+from server.kernel.errors import ConflictError, InvalidError, NotFoundError, TooManyError
 from server.kernel.text import N_
 
 # Whole sentences, so that every language can say them its own way.
@@ -16,6 +16,7 @@ _WHY: Final = {
     "voided": N_("The coupon is not available: it was voided."),
     "not_started": N_("The coupon is not available: it is not valid yet."),
     "blacked_out": N_("The coupon is not available: it rests today."),
+    "outside_hours": N_("The coupon is not available: it rests at this hour."),
     "issued": N_("The coupon is not available: it is not redeemed."),
 }
 
@@ -132,8 +133,96 @@ class CouponNotApplicableError(ConflictError):
         self.message = REASONS.get(reason, type(self).message)  # type: ignore[misc]  # the sentence of this very refusal
 
 
+class QuoteUnknownError(InvalidError):
+    """A ``quote_id`` that this deployment did not give out."""
+
+    code = "quote_unknown"
+    message = "The quote is not known. Please ask for a new one."
+
+
+class QuoteChangedError(ConflictError):
+    """What was quoted no longer holds; the fields name what differs.
+
+    ``quote_id`` (``expired``), ``lines`` (``other_cart``), a coupon's id (its reason now, ``not_quoted``, or what it would take
+    off now), ``payable_fen`` (what would be to pay now).
+    """
+
+    code = "quote_changed"
+    message = "The price has changed since it was quoted. Please ask for a new quote."
+
+
 class SourceConflictError(ConflictError):
     """The same source was used to issue another coupon."""
 
     code = "source_conflict"
     message = "This source was already used for another coupon."
+
+
+class IssueFileNotFoundError(NotFoundError):
+    """There is no such file of members."""
+
+    code = "coupon_issue_file_not_found"
+    message = "There is no such file."
+
+
+class IssueFileStateError(ConflictError):
+    """The file was started before, or names nobody."""
+
+    code = "coupon_issue_file_state"
+    message = "This file was started before, or no row of it names a member."
+
+
+class RecallStateError(ConflictError):
+    """There is nothing to take back, or it is being taken back already."""
+
+    code = "coupon_recall_state"
+    message = "This file cannot be recalled: it gave nothing, is still being issued, or was recalled before."
+
+
+class CodeNotValidError(NotFoundError):
+    """The code is unknown, used, stopped or out of its time: the same answer for all, so that guessing teaches nothing."""
+
+    code = "coupon_code_not_valid"
+    message = "This code is not valid. Please check what you typed."
+
+
+class TooManyCodeTriesError(TooManyError):
+    """The member entered too many wrong codes today."""
+
+    code = "too_many_code_tries"
+    message = "There were too many wrong codes today. Please try again tomorrow."
+
+
+class CodeBatchNotFoundError(NotFoundError):
+    """There is no such batch of codes."""
+
+    code = "coupon_code_batch_not_found"
+    message = "There is no such batch of codes."
+
+
+class CodeBatchInvalidError(InvalidError):
+    """A batch of codes that could not be made."""
+
+    code = "coupon_code_batch_invalid"
+    message = "Please check the batch of codes."
+
+
+class CodeWordTakenError(ConflictError):
+    """The word was given out before; those who read it then would claim something else with it now."""
+
+    code = "coupon_code_word_taken"
+    message = "This word was given out before. Please take another one."
+
+
+class CodeBatchStoppedError(ConflictError):
+    """The batch was stopped before."""
+
+    code = "coupon_code_batch_stopped"
+    message = "This batch of codes was stopped before."
+
+
+class CodesGoneError(ConflictError):
+    """The file of codes is not there: not made yet, or its time is over."""
+
+    code = "coupon_codes_gone"
+    message = "The file of codes is not available: it is still being made, or its time is over."

@@ -1,9 +1,14 @@
-"""What happened to coupons, as the outbox tells it. Payloads hold ``coupon_id`` and ``member_id`` only."""
+"""What happened to coupons, as the outbox tells it. Payloads hold ids only: of the coupon and its member."""
 
 ISSUED = "coupons.issued"
 REDEEMED = "coupons.redeemed"
 RETURNED = "coupons.returned"
 EXPIRING = "coupons.expiring"
 VOIDED = "coupons.voided"
+RECALLED = "coupons.recalled"
+# Jobs of staff: their payloads name the batch or the file.
+CODES_WANTED = "coupons.codes_wanted"
+ISSUE_WANTED = "coupons.issue_wanted"
+RECALL_WANTED = "coupons.recall_wanted"
 
-TOPICS = (ISSUED, REDEEMED, RETURNED, EXPIRING, VOIDED)
+TOPICS = (ISSUED, REDEEMED, RETURNED, EXPIRING, VOIDED, RECALLED, CODES_WANTED, ISSUE_WANTED, RECALL_WANTED)

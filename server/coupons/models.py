@@ -9,7 +9,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.coupons.errors import ClaimLimitReachedError, SoldOutError, SourceConflictError, TemplateCodeTakenError
+from server.coupons.errors import (
+    ClaimLimitReachedError,
+    CodeWordTakenError,
+    RecallStateError,
+    SoldOutError,
+    SourceConflictError,
+    TemplateCodeTakenError,
+)
 from server.kernel.append_only import append_only
 from server.kernel.db import Base, register_constraint, table_args
 
@@ -122,10 +129,171 @@ class CouponTransition(Base):
     )
 
 
-append_only(CouponTransition)
+class CouponCodeBatch(Base):
+    """Codes of one template: many for one claim each, or one word for all. ``claimed`` moves by conditional UPDATE only."""
+
+    __tablename__ = "coupon_code_batches"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    template_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_templates.id"))
+    kind: Mapped[str] = mapped_column(sa.String(8))
+    state: Mapped[str] = mapped_column(sa.String(12))
+    size: Mapped[int | None]
+    made: Mapped[int] = mapped_column(default=0)
+    claimed: Mapped[int] = mapped_column(default=0)
+    word: Mapped[str | None] = mapped_column(sa.String(32), unique=True)
+    per_member: Mapped[int | None]
+    claim_from: Mapped[datetime | None]
+    claim_until: Mapped[datetime | None]
+    note: Mapped[str] = mapped_column(sa.String(300))
+    seed_sealed: Mapped[str | None] = mapped_column(sa.String(191))
+    file_until: Mapped[datetime | None]
+    downloads: Mapped[int] = mapped_column(default=0)
+    transfer_id: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(120))
+    stopped_at: Mapped[datetime | None]
+    stopped_by: Mapped[str | None] = mapped_column(sa.String(120))
+    stopped_why: Mapped[str | None] = mapped_column(sa.String(300))
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("kind IN ('unique','shared')", name="kind_known"),
+        sa.CheckConstraint("state IN ('making','open','stopped')", name="state_known"),
+        sa.CheckConstraint("(kind = 'shared') = (word IS NOT NULL)", name="shared_has_word"),
+        sa.CheckConstraint("kind = 'shared' OR (size IS NOT NULL AND made <= size)", name="made_within_size"),
+        sa.CheckConstraint("claimed >= 0 AND (size IS NULL OR claimed <= size)", name="claimed_within_size"),
+        sa.CheckConstraint("(state = 'stopped') = (stopped_at IS NOT NULL)", name="stopped_has_instant"),
+        sa.Index("ix_coupon_code_batches_newest", "created_at", "id"),
+        sa.Index("ix_coupon_code_batches_template", "template_id", "created_at"),
+        sa.Index("ix_coupon_code_batches_file", "file_until"),
+    )
+
+
+class CouponCode(Base):
+    """One code, as a keyed hash only. Who claimed it is told by the coupon whose source it is."""
+
+    __tablename__ = "coupon_codes"
+
+    code_hash: Mapped[str] = mapped_column(sa.String(72), primary_key=True)
+    batch_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_code_batches.id"))
+    line: Mapped[int]
+
+    __table_args__ = table_args(sa.UniqueConstraint("batch_id", "line"))
+
+
+class CouponCodeTry(Base):
+    """A wrong code that a member typed: the slots of a day are the limit."""
+
+    __tablename__ = "coupon_code_tries"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"))
+    business_day: Mapped[date]
+    slot: Mapped[int]
+    tried_at: Mapped[datetime]
+
+    __table_args__ = table_args(
+        sa.UniqueConstraint("member_id", "business_day", "slot"),
+        sa.CheckConstraint("slot BETWEEN 1 AND 10", name="slot_within_day"),
+        sa.Index("ix_coupon_code_tries_tried_at", "tried_at"),
+    )
+
+
+class CouponIssueFile(Base):
+    """A file of members to issue to, read and waiting, being issued or done. Its rows are never changed."""
+
+    __tablename__ = "coupon_issue_files"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    template_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_templates.id"))
+    name: Mapped[str] = mapped_column(sa.String(191))
+    state: Mapped[str] = mapped_column(sa.String(12))
+    members: Mapped[int]
+    done_line: Mapped[int]
+    issued: Mapped[int]
+    refused: Mapped[int]
+    reason: Mapped[str | None] = mapped_column(sa.String(300))
+    transfer_id: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(120))
+    actor_kind: Mapped[str] = mapped_column(sa.String(16))
+    actor_ref: Mapped[str] = mapped_column(sa.String(64))
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("state IN ('staged','running','done')", name="state_known"),
+        sa.CheckConstraint("issued >= 0 AND issued <= members", name="issued_within_members"),
+        sa.CheckConstraint("(state = 'done') = (finished_at IS NOT NULL)", name="done_has_instant"),
+        sa.CheckConstraint("state = 'staged' OR (reason IS NOT NULL AND transfer_id IS NOT NULL)", name="started_with_reason"),
+        sa.Index("ix_coupon_issue_files_newest", "created_at", "id"),
+        sa.Index("ix_coupon_issue_files_template", "template_id", "created_at"),
+    )
+
+
+class CouponIssueRow(Base):
+    """One member of a file."""
+
+    __tablename__ = "coupon_issue_rows"
+
+    file_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_issue_files.id"), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"))
+
+    __table_args__ = table_args(sa.UniqueConstraint("file_id", "member_id"), sa.Index("ix_coupon_issue_rows_member_id", "member_id"))
+
+
+class CouponIssueRefusal(Base):
+    """One row of a file that gave no coupon, and the code of why."""
+
+    __tablename__ = "coupon_issue_refusals"
+
+    file_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_issue_files.id"), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    column_name: Mapped[str] = mapped_column(sa.String(40))
+    reason: Mapped[str] = mapped_column(sa.String(40))
+
+    __table_args__ = table_args()
+
+
+class CouponRecall(Base):
+    """Taking back what a file gave. ``begun_slot`` is the file's id from its start on: one recall of a file ever runs."""
+
+    __tablename__ = "coupon_recalls"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    file_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_issue_files.id"))
+    begun_slot: Mapped[UUID | None] = mapped_column(unique=True)
+    state: Mapped[str] = mapped_column(sa.String(12))
+    reason: Mapped[str] = mapped_column(sa.String(300))
+    done_line: Mapped[int]
+    voided: Mapped[int]
+    kept: Mapped[int]
+    approval_id: Mapped[UUID | None]
+    transfer_id: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(120))
+    actor_kind: Mapped[str] = mapped_column(sa.String(16))
+    actor_ref: Mapped[str] = mapped_column(sa.String(64))
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("state IN ('asked','running','done')", name="state_known"),
+        # Nothing is taken back that nobody was asked about.
+        sa.CheckConstraint("(state = 'asked') = (begun_slot IS NULL)", name="begun_has_slot"),
+        sa.CheckConstraint("state = 'asked' OR (approval_id IS NOT NULL AND transfer_id IS NOT NULL)", name="asked_first"),
+        sa.CheckConstraint("begun_slot IS NULL OR begun_slot = file_id", name="slot_is_file"),
+        sa.CheckConstraint("(state = 'done') = (finished_at IS NOT NULL)", name="done_has_instant"),
+        sa.Index("ix_coupon_recalls_file", "file_id", "created_at"),
+    )
+
+
+for _model in (CouponTransition, CouponCode, CouponIssueRow, CouponIssueRefusal):
+    append_only(_model)
 
 register_constraint("uq_coupon_templates_code", TemplateCodeTakenError)
 register_constraint("ck_coupon_templates_within_stock", SoldOutError)
 register_constraint("ck_coupon_templates_within_budget", SoldOutError)
 register_constraint("uq_coupons_template_id_member_id_slot", ClaimLimitReachedError)
 register_constraint("uq_coupons_source_namespace_source_key", SourceConflictError)
+register_constraint("uq_coupon_code_batches_word", CodeWordTakenError)
+register_constraint("uq_coupon_recalls_begun_slot", RecallStateError)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 QUOTE_WALLET_LIMIT = 200
 CLAIM_NAMESPACE = "claim"
+BATCH_NAMESPACE = "coupons.batch"
+CODE_NAMESPACE = "coupons.code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,9 +287,15 @@ def list_coupons(
     member_id: UUID | None = None,
     state: str | None = None,
     code: str | None = None,
+    redeemed_since: datetime | None = None,
+    redeemed_until: datetime | None = None,
 ) -> Page[CouponView]:
-    """Return issued coupons for staff, newest first, narrowed by template, member, state or code."""
+    """Return issued coupons for staff, newest first, narrowed by template, member, state, code or when they were redeemed."""
     statement = sa.select(Coupon)
+    if redeemed_since is not None:
+        statement = statement.where(Coupon.redeemed_at >= redeemed_since)
+    if redeemed_until is not None:
+        statement = statement.where(Coupon.redeemed_at < redeemed_until)
     if template_id is not None:
         statement = statement.where(Coupon.template_id == template_id)
     if member_id is not None:

@@ -10,6 +10,8 @@ REASONS: dict[str, str] = {
     "expired": N_("The coupon has expired."),
     "not_started": N_("The coupon is not valid yet."),
     "blacked_out": N_("The coupon cannot be used today."),
+    "outside_hours": N_("The coupon cannot be used at this hour."),
+    "not_first_order": N_("The coupon is for the first order only."),
     "other_channel": N_("The coupon is for another channel."),
     "other_store": N_("The coupon is for other stores."),
     "other_tier": N_("The coupon is for members of another tier."),
@@ -18,6 +20,7 @@ REASONS: dict[str, str] = {
     "no_saving": N_("The coupon takes nothing off this order."),
     "group_taken": N_("A better coupon of the same kind is applied."),
     "not_combinable": N_("The coupon cannot be combined with others."),
+    "one_gift": N_("Only one gift goes on an order."),
     "too_many": N_("No more coupons fit on one order."),
     "no_further_saving": N_("The order is cheapest without it."),
 }

@@ -34,6 +34,7 @@ class QueueFilter:
         overdue_at: with a deadline before this instant only.
         live: not closed only.
         needs_review: whose text a person should look at only.
+        unanswered: that wait for an answer of staff only.
         state: in this state only.
         category: of this category only.
         priority: of this priority only.
@@ -46,6 +47,7 @@ class QueueFilter:
     overdue_at: datetime | None = None
     live: bool = False
     needs_review: bool = False
+    unanswered: bool = False
     state: str | None = None
     category: str | None = None
     priority: str | None = None
@@ -62,6 +64,7 @@ class QueueCounts:
     overdue: int
     live: int
     needs_review: int
+    unanswered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ def counts(session: Session, staff_id: UUID | None, now: datetime) -> QueueCount
             how_many(Ticket.next_due_at < now),
             sa.func.count(),
             how_many(Ticket.needs_review.is_(True)),
+            how_many(Ticket.state.in_(_WAITING)),
         ).where(Ticket.state.in_(_LIVE))
     ).one()
     return QueueCounts(*(int(number) for number in row))
@@ -192,6 +196,8 @@ def _conditions(wanted: QueueFilter) -> Sequence[sa.ColumnElement[bool]]:
         conditions.append(Ticket.state.in_(_LIVE))
     if wanted.unassigned:
         conditions += [Ticket.assignee_id.is_(None), Ticket.state.in_(_WAITING)]
+    if wanted.unanswered:
+        conditions.append(Ticket.state.in_(_WAITING))
     if wanted.overdue_at is not None:
         conditions.append(Ticket.next_due_at < wanted.overdue_at)
     if wanted.needs_review:

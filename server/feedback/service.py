@@ -358,12 +358,15 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
     return moved
 
 
-def forget_member(session: Session, member_id: UUID) -> int:
-    """Blank what a leaving member wrote; the tickets stay for the figures. Return how many messages were blanked."""
+def forget_member(session: Session, member_id: UUID, *, actor: Actor, now: datetime) -> int:  # noqa: ARG001 - the agreed signature
+    """Blank what was written with a leaving member, answers and notes too, for they quote; the tickets stay for the figures.
+
+    Returns:
+        How many messages were blanked.
+    """
     tickets = sa.select(Ticket.id).where(Ticket.member_id == member_id)
     blanked = update_where(
-        session,
-        sa.update(TicketMessage).where(TicketMessage.ticket_id.in_(tickets), TicketMessage.author_kind != "staff").values(content=""),
+        session, sa.update(TicketMessage).where(TicketMessage.ticket_id.in_(tickets), TicketMessage.content != "").values(content="")
     )
     update_where(session, sa.update(TicketRating).where(TicketRating.ticket_id.in_(tickets)).values(comment=None))
     update_where(session, sa.update(Ticket).where(Ticket.member_id == member_id).values(excerpt=""))

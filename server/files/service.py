@@ -27,6 +27,7 @@ from server.kernel.ids import uuid7
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, SessionTransaction
 
+FOLDER = "uploads"
 _UNUSED_FOR = timedelta(hours=24)
 
 
@@ -73,7 +74,7 @@ def store_upload(
         raise InvalidError(fields={"purpose": " | ".join(Purpose)}) from error
     del content_type
     picture = rewrite(data, known)
-    name = f"uploads/{now:%Y%m}/{uuid4().hex}.{SUFFIX[picture.content_type]}"
+    name = f"{FOLDER}/{now:%Y%m}/{uuid4().hex}.{SUFFIX[picture.content_type]}"
     upload_id = uuid7()
     zone = zone_of(session)
     day = business_date(now, zone)
@@ -165,8 +166,13 @@ def remove_unused(session: Session, storage: Storage, *, now: datetime, limit: i
     return len(rows)
 
 
+def known_names(session: Session, names: Sequence[str]) -> set[str]:
+    """Return which of these stored files belong to an upload."""
+    return set(session.scalars(sa.select(Upload.storage_name).where(Upload.storage_name.in_(list(names)))))
+
+
 def forget_member(session: Session, storage: Storage, member_id: UUID) -> int:
-    """Remove the pictures of a member who leaves; their rows stay, without owner, for the tickets that name them.
+    """Remove the pictures of a member who leaves; their rows stay, without owner or fingerprint, for the tickets that name them.
 
     Returns:
         How many pictures were removed.
@@ -174,7 +180,7 @@ def forget_member(session: Session, storage: Storage, member_id: UUID) -> int:
     rows = session.execute(sa.select(Upload.storage_name).where(Upload.owner_member_id == member_id)).all()
     for row in rows:
         storage.delete(row.storage_name)
-    update_where(session, sa.update(Upload).where(Upload.owner_member_id == member_id).values(owner_member_id=None, slot=None))
+    update_where(session, sa.update(Upload).where(Upload.owner_member_id == member_id).values(owner_member_id=None, slot=None, sha256=""))
     return len(rows)
 
 

@@ -9,10 +9,14 @@ import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,120}(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,120}){0,3}")
+
+_ASIDE = ".new-"
 
 
 class StoredFileMissingError(Exception):
@@ -38,6 +42,10 @@ class Storage(Protocol):
         """Remove what is stored, if anything is."""
         ...
 
+    def names(self, folder: str, before: datetime) -> Iterator[str]:
+        """Return what is stored in a folder and was last written before an instant; what was never finished is removed."""
+        ...
+
 
 class LocalStorage:
     """A folder on this machine.
@@ -57,7 +65,7 @@ class LocalStorage:
         """
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=_ASIDE)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -89,6 +97,22 @@ class LocalStorage:
         """
         with contextlib.suppress(FileNotFoundError):
             self._path(name).unlink()
+
+    def names(self, folder: str, before: datetime) -> Iterator[str]:
+        """Return what is stored in a folder and was last written before an instant; what was never finished is removed.
+
+        Raises:
+            ValueError: for a folder that is not plain.
+        """
+        root = self._path(folder)
+        for path in sorted(root.rglob("*")) if root.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_symlink() or not path.is_file() or path.stat().st_mtime >= before.timestamp():
+                    continue
+                if path.name.startswith(_ASIDE):
+                    path.unlink()
+                    continue
+                yield path.relative_to(self._root.resolve()).as_posix()
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name) or ".." in name:

@@ -16,12 +16,14 @@ from uuid import UUID
 from server.flows.intake import EARNED, NAMESPACE, take_in_order
 from server.kernel.amounts import Points
 from server.kernel.clock import business_date
-from server.kernel.db import zone_of
+from server.kernel.db import plan_anew, zone_of
 from server.kernel.errors import DomainError
 from server.kernel.source import Source
+from server.members import bulk as members_bulk
 from server.orders import bulk, rules
 from server.orders.drafts import MemberRef, OrderDraft
 from server.points import bulk as points_bulk
+from server.points import caps
 from server.points import queries as points
 from server.points import rules as points_rules
 from server.tiers import queries as tiers
@@ -48,8 +50,31 @@ class _Seen:
     """What was looked up already, kept from chunk to chunk."""
 
     members: dict[tuple[str, MemberRef], UUID] = field(default_factory=dict)
-    multipliers: dict[UUID, int] = field(default_factory=dict)
+    tiers: dict[UUID, tuple[str, int]] = field(default_factory=dict)
     stores: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Book:
+    """The rules of a chunk, and what they have given: before it, and in it so far."""
+
+    rules: points_rules.Rulebook
+    today: dict[tuple[UUID, date], dict[str, int]] = field(default_factory=dict)
+    homes: dict[UUID, UUID] = field(default_factory=dict)
+    to_member: dict[UUID, dict[str, int]] = field(default_factory=dict)
+    in_all: dict[str, int] = field(default_factory=dict)
+    counted: dict[UUID, dict[str, int]] = field(default_factory=dict)
+
+    def note(self, member_id: UUID, day: date, by_rule: dict[str, int]) -> None:
+        """Count what an order of the chunk was given."""
+        today = self.today.get((member_id, day), {})
+        home = self.homes.get(member_id, member_id)
+        for code, count in by_rule.items():
+            today[code] = today.get(code, 0) + count
+            if code in self.in_all:
+                self.in_all[code] += count
+                for counts in (self.to_member.setdefault(home, {}), self.counted.setdefault(home, {})):
+                    counts[code] = counts.get(code, 0) + count
 
 
 class HistoryIntake:
@@ -76,9 +101,11 @@ class HistoryIntake:
             One outcome for each sale.
         """
         self._fresh = _Seen()
+        plan_anew(session)
         outcomes: list[Outcome | None] = [None] * len(drafts)
         plain: list[tuple[int, OrderDraft, str]] = []
         known = bulk.known_fingerprints(session, drafts)
+        awaited = bulk.awaited(session, drafts)
         for place, draft in enumerate(drafts):
             before = known.get((draft.channel, draft.external_no))
             try:
@@ -86,7 +113,7 @@ class HistoryIntake:
                 if before is not None:
                     bulk.same_or_conflict(session, draft, before)
                     outcomes[place] = Outcome(SAME)
-                elif _is_plain(draft):
+                elif _is_plain(draft) and (draft.channel, draft.external_no) not in awaited:
                     print_ = bulk.fingerprint(session, draft)
                     known[(draft.channel, draft.external_no)] = print_
                     plain.append((place, draft, print_))
@@ -102,40 +129,71 @@ class HistoryIntake:
 
     def committed(self) -> None:
         """Keep what the last chunk looked up, now that its transaction stands."""
-        self._seen.members.update(self._fresh.members)
-        self._seen.multipliers.update(self._fresh.multipliers)
+        self._seen.tiers.update(self._fresh.tiers)
         self._seen.stores |= self._fresh.stores
 
     def _take_in_plain(self, session: Session, plain: Sequence[tuple[int, OrderDraft, str]], *, now: datetime) -> list[tuple[int, int]]:
         if not plain:
             return []
-        active = points.active_rules(session, now)
-        earned_on: dict[tuple[UUID, date], dict[str, int]] = {}
-        accruals: list[points_bulk.Accrual] = []
-        rows: list[bulk.Rows] = []
-        result: list[tuple[int, int]] = []
+        self._meet_buyers(session, [draft for _, draft, _ in plain], now=now)
+        met: list[tuple[int, OrderDraft, UUID | None, bulk.Rows]] = []
         for place, draft, print_ in plain:
             findings = rules.amount_findings(draft)
             member_id = self._member(session, draft, findings, now=now)
             self._check_store(session, draft, findings)
             row = bulk.rows_of(session, draft, print_, member_id=member_id, findings=findings, actor=self._actor, now=now)
-            earned = None if member_id is None else self._earned(session, member_id, draft, row, active, earned_on)
+            met.append((place, draft, member_id, row))
+        book = self._book(session, met)
+        accruals: list[points_bulk.Accrual] = []
+        result: list[tuple[int, int]] = []
+        for place, draft, member_id, row in met:
+            earned = None if member_id is None else self._earned(session, member_id, draft, row, book)
             if earned is not None and member_id is not None:
-                row.note_points(earned.total, earned.by_line)
+                row.note_points(earned.total, earned.by_line, None if earned.total else earned.details)
                 if earned.total:
                     accruals.append(_accrual(member_id, draft, row, earned))
-            rows.append(row)
             result.append((place, earned.total if earned else 0))
+        rows = [row for _, _, _, row in met]
         entries = points_bulk.accrue_many(session, accruals, actor=self._actor, announce=False)
         by_source = {accrual.source.key: entry.id for accrual, entry in zip(accruals, entries, strict=True)}
         for row in rows:
             row.order["points_entry_id"] = by_source.get(rules.source_key("order", row.order["channel"], row.order["external_no"]))
+        caps.note_many(session, book.counted)
         bulk.write(session, rows)
         return result
 
+    def _book(self, session: Session, met: Sequence[tuple[int, OrderDraft, UUID | None, bulk.Rows]]) -> _Book:
+        """Return the rules; when one has a budget, with all accounts of the chunk locked before it, as everybody does."""
+        book = _Book(points.rulebook(session))
+        counted = book.rules.counted
+        if counted:
+            buyers = {member_id: draft.placed_at for _, draft, member_id, _ in reversed(met) if member_id is not None}
+            book.homes = points_bulk.hold(session, buyers)
+            book.to_member = caps.shares(session, list(set(book.homes.values())), counted)
+            book.in_all = caps.hold_budgets(session, counted)
+        return book
+
+    def _meet_buyers(self, session: Session, drafts: Sequence[OrderDraft], *, now: datetime) -> None:
+        """Look up, or enrol, at once all buyers who are told by nothing but their id in the channel, and hold them for this chunk."""
+        wanted: dict[str, dict[str, MemberRef]] = {}
+        for draft in drafts:
+            ref = draft.member
+            if ref.external_id and ref == MemberRef(external_id=ref.external_id):
+                wanted.setdefault(draft.channel, {})[ref.external_id] = ref
+        for channel, refs in wanted.items():
+            found = members_bulk.by_externals(session, channel, refs)
+            unknown = [external_id for external_id in refs if external_id not in found]
+            enrolled = members_bulk.enrol_many(session, channel, unknown, actor=self._actor, now=now)
+            if enrolled:
+                # Whoever was enrolled this moment has the tier that everybody begins with.
+                first = tiers.of_member(session, next(iter(enrolled.values())))
+                self._fresh.tiers.update(dict.fromkeys(enrolled.values(), (first.code, first.points_multiplier_percent)))
+            self._fresh.members.update({(channel, refs[external_id]): who for external_id, who in {**found, **enrolled}.items()})
+
     def _member(self, session: Session, draft: OrderDraft, findings: list[rules.Finding], *, now: datetime) -> UUID | None:
+        # Only of this chunk: between two chunks a buyer may have been merged into another record.
         key = (draft.channel, draft.member)
-        known = self._seen.members.get(key) or self._fresh.members.get(key)
+        known = self._fresh.members.get(key)
         if known is not None:
             return known
         before = len(findings)
@@ -152,35 +210,32 @@ class HistoryIntake:
         else:
             findings.append(rules.Finding("store_unknown", {"store": draft.store}))
 
-    def _earned(
-        self,
-        session: Session,
-        member_id: UUID,
-        draft: OrderDraft,
-        row: bulk.Rows,
-        active: list[points_rules.Rule],
-        earned_on: dict[tuple[UUID, date], dict[str, int]],
-    ) -> points_rules.OrderPoints:
-        multiplier = self._seen.multipliers.get(member_id) or self._fresh.multipliers.get(member_id)
-        if multiplier is None:
-            multiplier = tiers.of_member(session, member_id).points_multiplier_percent
-            self._fresh.multipliers[member_id] = multiplier
-        day = business_date(draft.placed_at, zone_of(session))
-        today: dict[str, int] = {}
-        if any(getattr(rule, "max_points_per_day", None) is not None for rule in active):
+    def _earned(self, session: Session, member_id: UUID, draft: OrderDraft, row: bulk.Rows, book: _Book) -> points_rules.OrderPoints:
+        known = self._seen.tiers.get(member_id) or self._fresh.tiers.get(member_id)
+        if known is None:
+            held = tiers.of_member(session, member_id)
+            known = self._fresh.tiers[member_id] = (held.code, held.points_multiplier_percent)
+        tier, multiplier = known
+        zone = zone_of(session)
+        day = business_date(draft.placed_at, zone)
+        sold_at = draft.paid_at or draft.placed_at
+        if book.rules.capped_daily and (member_id, day) not in book.today:
             # Only a daily cap needs to know what the day has brought so far.
-            today = earned_on.setdefault((member_id, day), points.earned_on(session, member_id, day))
+            book.today[(member_id, day)] = points.earned_on(session, member_id, day)
         context = points_rules.EarningContext(
             lines=[points_rules.EarningLine(line["line_no"], line["sku"], line["category"], line["paid_fen"]) for line in row.lines],
-            rules=active,
+            rules=book.rules.at(sold_at),
             multiplier_percent=multiplier,
+            tier=tier,
             store=draft.store,
-            earned_today=today,
+            channel=draft.channel,
+            day=day if sold_at == draft.placed_at else business_date(sold_at, zone),
+            given=points_rules.Given(
+                book.today.get((member_id, day), {}), book.to_member.get(book.homes.get(member_id, member_id), {}), book.in_all
+            ),
         )
         earned = points_rules.order_points(context)
-        for reason in earned.reasons:
-            if "rule" in reason:
-                today[reason["rule"]] = today.get(reason["rule"], 0) + int(reason["points"])
+        book.note(member_id, day, earned.by_rule)
         return earned
 
 

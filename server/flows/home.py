@@ -19,9 +19,11 @@ from server.cards.models import Card
 from server.coupons.models import Coupon
 from server.feedback.models import Ticket
 from server.kernel.crypto import Place, vault_of
+from server.kernel.prepared import Autocommit, Prepared
 from server.members.errors import MemberNotFoundError
-from server.members.models import Member, MemberChangeRequest
+from server.members.models import Member, MemberChangeRequest, MemberSession
 from server.members.rules import COMPLETE_AT, completeness, masked_phone
+from server.members.session_queries import token_lives
 from server.notifications.models import NotificationMessage
 from server.points.models import PointsAccount, PointsLot
 from server.tiers.models import MemberTier, Tier
@@ -68,7 +70,7 @@ class Home:
 
 
 def _statement() -> sa.Select[Any]:
-    """Build the one statement; it is built once, so that SQLAlchemy finds it in its cache."""
+    """Build the one statement, but for whose home it is."""
     now, soon = sa.bindparam("now", type_=Member.joined_at.type), sa.bindparam("soon", type_=Member.joined_at.type)
     expiring_points = (
         sa.select(sa.func.coalesce(sa.func.sum(PointsLot.left_ - PointsLot.reserved), 0))
@@ -124,24 +126,41 @@ def _statement() -> sa.Select[Any]:
         .outerjoin(MemberTier, MemberTier.member_id == Member.id)
         .outerjoin(Tier, Tier.id == sa.func.coalesce(MemberTier.tier_id, lowest))
         .outerjoin(PointsAccount, PointsAccount.member_id == Member.id)
-        .where(Member.id == sa.bindparam("member_id", type_=Member.id.type))
     )
 
 
-_HOME = _statement()
+_HOME = Prepared(_statement().where(Member.id == sa.bindparam("member_id", type_=Member.id.type)))
+_HOME_OF_TOKEN = Prepared(_statement().join(MemberSession, MemberSession.member_id == Member.id).where(token_lives()))
 # Until staff have set up tiers, everybody holds the first of those the product comes with.
 _FIRST_TIER = DEFAULT_TIERS[0]
 
 
-def of_member(session: Session, member_id: UUID, *, now: datetime) -> Home:
+def of_member(session: Session | Autocommit, member_id: UUID, *, now: datetime) -> Home:
     """Return a member's home page.
 
     Raises:
         MemberNotFoundError: there is no such member.
     """
-    row = session.execute(_HOME, {"member_id": member_id, "now": now, "soon": now + timedelta(days=EXPIRING_DAYS)}).one_or_none()
+    row = _HOME.one_or_none(session, {"member_id": member_id, "now": now, "soon": now + timedelta(days=EXPIRING_DAYS)})
     if row is None:
         raise MemberNotFoundError
+    return _home(session, row)
+
+
+def of_token(session: Session | Autocommit, access_hash: str, *, now: datetime) -> Home | None:
+    """Return the home page of whom a live access token belongs to, or None: look and guard in one statement.
+
+    Arguments:
+        session: of an open transaction, or a connection for single statements.
+        access_hash: ``ids.token_hash`` of the token.
+        now: present instant.
+    """
+    row = _HOME_OF_TOKEN.one_or_none(session, {"access_hash": access_hash, "now": now, "soon": now + timedelta(days=EXPIRING_DAYS)})
+    return None if row is None else _home(session, row)
+
+
+def _home(session: Session | Autocommit, row: Any) -> Home:
+    member_id: UUID = row.id
     phone = vault_of(session).open(row.phone_sealed, Place("members", "phone_sealed", member_id)) if row.phone_sealed else None
     score = completeness(
         {

@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from server.coupons import service as coupons
+from server.coupons.errors import CouponNotApplicableError
+from server.coupons.queries import CouponView
+from server.coupons.rules.terms import Kind as CouponKind
 from server.kernel.amounts import Points
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
 from server.kernel.errors import DomainError
 from server.kernel.source import Source
 from server.kernel.text import N_
+from server.orders import late, pending, rules
 from server.orders import queries as orders
-from server.orders import rules
 from server.orders import service as orders_service
 from server.orders.drafts import OrderDraft, OrderEvent
+from server.orders.errors import OrderNotFoundError
+from server.points import caps as points_caps
 from server.points import queries as points
 from server.points import rules as points_rules
 from server.points import service as points_service
@@ -62,7 +67,8 @@ def take_in_order(session: Session, draft: OrderDraft, *, actor: Actor, now: dat
     _redeem_coupons(session, taken.order_id, actor=actor, now=now)
     _redeem_points(session, taken.order_id, actor=actor, now=now)
     settle(session, taken.order_id, actor=actor, now=now)
-    return orders_service.Taken(taken.order_id, taken.order_no, taken.state, orders.open_rules(session, taken.order_id))
+    state = apply_pending(session, draft.channel, draft.external_no, now=now) or taken.state
+    return orders_service.Taken(taken.order_id, taken.order_no, state, orders.open_rules(session, taken.order_id))
 
 
 def record_event(
@@ -81,6 +87,52 @@ def record_event(
     return orders_service.Recorded(
         recorded.order_id, recorded.order_no, recorded.state, orders.open_rules(session, recorded.order_id), recorded.created
     )
+
+
+def report_event(
+    session: Session, channel: str, external_no: str, event: OrderEvent, *, actor: Actor, now: datetime
+) -> tuple[orders_service.Recorded | None, bool]:
+    """Write down something that happened to an order; when the order is not with us yet, keep it until it comes.
+
+    Returns:
+        What was recorded, None while the event waits; and whether it is new.
+
+    Raises:
+        OrderInvalidError: the event cannot have happened.
+        EventConflictError: its id stands for other content.
+    """
+    try:
+        recorded = record_event(session, channel, external_no, event, actor=actor, now=now)
+    except OrderNotFoundError:
+        return None, pending.park(session, channel, external_no, event, actor=actor, now=now)
+    return recorded, recorded.created
+
+
+def apply_pending(session: Session, channel: str, external_no: str, *, now: datetime) -> str | None:
+    """Record the events that waited for an order; one that the order refuses becomes an exception, since nobody waits for the answer.
+
+    Returns:
+        The order's state afterwards, None when nothing waited.
+    """
+    state = None
+    # The order's row first: two who find the same events waiting do not both take them.
+    order_id = orders_service.hold_named(session, channel, external_no)
+    for waiting in pending.take(session, channel, external_no):
+        try:
+            with session.begin_nested():
+                state = record_event(session, channel, external_no, waiting.event, actor=waiting.actor, now=now).state
+        except DomainError as refusal:
+            detail: dict[str, object] = {"kind": waiting.event.kind, "code": refusal.code}
+            orders_service.note_findings(session, order_id, [rules.Finding("event_refused", detail, key=waiting.event.event_id)], now)
+    return state
+
+
+def apply_overtaken(session: Session, now: datetime, limit: int = 200) -> int:
+    """Record events that were written at the same moment as their order, so that neither saw the other; return for how many orders."""
+    found = pending.overtaken(session, limit)
+    for channel, external_no in found:
+        apply_pending(session, channel, external_no, now=now)
+    return len(found)
 
 
 def settle(session: Session, order_id: UUID, *, actor: Actor, now: datetime) -> None:
@@ -111,8 +163,14 @@ def source_of(order: orders.Settlement, kind: str, *more: str) -> Source:
     return Source(NAMESPACE, rules.source_key(kind, order.channel, order.external_no, *more))
 
 
+def earning_source(order: orders.Settlement) -> Source:
+    """Return the source of what an order earns; one that was given to its buyer later may have earned for another record before."""
+    return source_of(order, "order" if order.attached_at is None else "order-attached")
+
+
 def _redeem_coupons(session: Session, order_id: UUID, *, actor: Actor, now: datetime) -> None:
     order = orders.settlement(session, order_id)
+    gift: CouponView | None = None
     for coupon_id, state in order.coupons:
         if state != "named":
             continue
@@ -122,7 +180,7 @@ def _redeem_coupons(session: Session, order_id: UUID, *, actor: Actor, now: date
         else:
             try:
                 with session.begin_nested():
-                    coupons.redeem(
+                    redeemed = coupons.redeem(
                         session,
                         coupon_id,
                         channel=order.channel,
@@ -133,12 +191,27 @@ def _redeem_coupons(session: Session, order_id: UUID, *, actor: Actor, now: date
                         actor=actor,
                         now=now,
                     )
+                    if redeemed.terms.kind is CouponKind.GIFT:
+                        if gift is not None:
+                            raise CouponNotApplicableError(reason="one_gift")
+                        gift = redeemed
             except DomainError as refusal:
                 outcome, code = "refused", refusal.code
         orders_service.note_coupon(session, order_id, coupon_id, outcome)
         if outcome == "refused":
             finding = rules.Finding("coupon_refused", {"coupon_id": str(coupon_id), "code": code}, key=str(coupon_id))
             orders_service.note_findings(session, order_id, [finding], now)
+    if gift is not None:
+        _check_gift(session, order, gift, now=now)
+
+
+def _check_gift(session: Session, order: orders.Settlement, gift: CouponView, *, now: datetime) -> None:
+    """Note when the sale does not give what its coupon promises: a gift is a line of that product that nothing was paid for."""
+    promised = gift.terms
+    given = sum(line.quantity for line in order.lines if line.sku == promised.gift_sku and line.amount_fen == 0)
+    if given != promised.gift_quantity:
+        facts = {"coupon_id": str(gift.id), "sku": promised.gift_sku, "promised": promised.gift_quantity, "given": given}
+        orders_service.note_findings(session, order.id, [rules.Finding("gift_not_as_promised", facts, key=str(gift.id))], now)
 
 
 def _redeem_points(session: Session, order_id: UUID, *, actor: Actor, now: datetime) -> None:
@@ -168,14 +241,24 @@ def _redeem_points(session: Session, order_id: UUID, *, actor: Actor, now: datet
 
 def _earn(session: Session, order: orders.Settlement, *, actor: Actor, now: datetime) -> None:
     assert order.member_id is not None  # noqa: S101 - settle looks
-    # Under the account's lock no other accrual slips in between the daily caps and ours.
-    points_service.open_account(session, order.member_id, now=now)
+    # What is told, or attached, late earns by what held at the sale, so that the order of telling changes nothing.
+    as_of = late.earns_as_of(captured_at=order.captured_at, attached_at=order.attached_at, paid_at=order.facts.paid_at, now=now)
+    zone = zone_of(session)
+    book = points.rulebook(session, as_of=as_of)
+    # Under the account's lock no other accrual slips in between the caps and ours.
+    given = points_caps.hold(session, order.member_id, book, day=business_date(as_of or now, zone), now=now)
+    tier = tiers.of_member(session, order.member_id) if as_of is None else tiers.held_at(session, order.member_id, as_of)
+    # The sale's own instant decides which windows and member days hold, however late it is told.
+    sold_at = as_of or order.facts.paid_at or now
     context = points_rules.EarningContext(
         lines=[points_rules.EarningLine(line.line_no, line.sku, line.category, line.paid_fen) for line in order.lines],
-        rules=points.active_rules(session, now),
-        multiplier_percent=tiers.of_member(session, order.member_id).points_multiplier_percent,
+        rules=book.at(sold_at),
+        multiplier_percent=tier.points_multiplier_percent,
+        tier=tier.code,
         store=order.store,
-        earned_today=points.earned_on(session, order.member_id, business_date(now, zone_of(session))),
+        channel=order.channel,
+        day=business_date(sold_at, zone),
+        given=given,
     )
     earned = points_rules.order_points(context)
     entry_id = None
@@ -184,17 +267,20 @@ def _earn(session: Session, order: orders.Settlement, *, actor: Actor, now: date
             session,
             order.member_id,
             Points(earned.total),
-            source=source_of(order, "order"),
+            source=earning_source(order),
             reason=EARNED,
             actor=actor,
             now=now,
             available_at=_available_at(order),
             rule=earned.rule,
             details={**earned.details, "order_no": order.order_no},
+            as_of=as_of,
         )
         entry_id = entry.id
+        points_caps.note(session, order.member_id, book, earned.by_rule)
     by_line = {line.line_no: count for line, count in zip(order.lines, earned.by_line, strict=True)}
-    orders_service.note_points_earned(session, order.id, entry_id, earned.total, by_line)
+    trace = None if earned.total else earned.details
+    orders_service.note_points_earned(session, order.id, entry_id, earned.total, by_line, trace)
 
 
 def _available_at(order: orders.Settlement) -> datetime | None:
@@ -221,15 +307,20 @@ def _take_back(session: Session, order: orders.Settlement, *, actor: Actor, now:
 
 
 def _reverse(session: Session, order: orders.Settlement, count: int, source: Source, reason: str, *, actor: Actor, now: datetime) -> None:
+    assert order.member_id is not None  # noqa: S101 - settle looks
     assert order.points_entry_id is not None  # noqa: S101 - the callers look
-    points_service.reverse(session, order.points_entry_id, Points(count), source=source, reason=reason, actor=actor, now=now)
-    orders_service.note_points_taken_back(session, order.id, count)
+    # Staff may have taken some of it back by hand; a refund that happened is never refused for it.
+    points_service.open_account(session, order.member_id, now=now)
+    count = min(count, points.left_of_entry(session, order.points_entry_id))
+    if count:
+        points_service.reverse(session, order.points_entry_id, Points(count), source=source, reason=reason, actor=actor, now=now)
+        orders_service.note_points_taken_back(session, order.id, count)
 
 
 def _move_availability(session: Session, order: orders.Settlement, *, now: datetime) -> None:
     available_at = _available_at(order)
     if order.points_entry_id is not None and available_at is not None:
-        points_service.unlock_source(session, source_of(order, "order"), now=now, available_at=available_at)
+        points_service.unlock_source(session, earning_source(order), now=now, available_at=available_at)
 
 
 def _return_coupons(session: Session, order: orders.Settlement, *, actor: Actor, now: datetime) -> None:
@@ -248,10 +339,12 @@ def _return_coupons(session: Session, order: orders.Settlement, *, actor: Actor,
 
 
 def _return_points(session: Session, order: orders.Settlement, *, actor: Actor, now: datetime) -> None:
-    if not order.points_redeemed:
+    if order.member_id is None or not order.points_redeemed:
         return
     redemption = source_of(order, "order", "points")
-    if points.entry_of_source(session, redemption) is None:
+    points_service.open_account(session, order.member_id, now=now)
+    entry_id = points.entry_of_source(session, redemption)
+    if entry_id is None or not points.left_of_entry(session, entry_id):
         return
     points_service.return_redemption(
         session, redemption, None, source=source_of(order, "points-return"), reason=RETURNED, actor=actor, now=now

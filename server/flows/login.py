@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from server.cards import service as cards
+from server.flows import referral
 from server.members import service as members
 
 
@@ -20,6 +21,7 @@ def log_in(
     address: str | None,
     invite_code: str | None,
     policy_version: str | None,
+    device: str | None = None,
     now: datetime,
 ) -> members.Login:
     """Log a WeChat user in and see that they hold a card.
@@ -33,6 +35,7 @@ def log_in(
         address: network address of the request.
         invite_code: what a new member was invited with.
         policy_version: the membership terms agreed to on the log-in page.
+        device: what the client calls the device, if it tells; kept as a blind index.
         now: present instant.
     """
     login = members.login_with_wechat(
@@ -47,4 +50,5 @@ def log_in(
         now=now,
     )
     cards.issue(session, login.member_id, now=now)
+    referral.welcome(session, login.member_id, is_new=login.is_new, invite_code=invite_code, device=device, now=now)
     return login

@@ -20,7 +20,10 @@ from server.members import service as members
 from server.members.errors import MergeNeedsStaffError, MergeRefusedError
 from server.notifications import service as notifications
 from server.orders import service as orders
+from server.points import occasions
 from server.points import service as points
+from server.referrals import service as referrals
+from server.rewards import service as rewards
 from server.tiers import service as tiers
 
 
@@ -33,9 +36,12 @@ MOVERS: dict[str, _Mover] = {
     "files": files.merge_members,
     "cards": cards.merge_members,
     "points": points.merge_members,
+    "points_for_events": occasions.merge,
     "notifications": notifications.merge_members,
+    "referrals": referrals.merge_members,
     "tiers": tiers.merge_members,
     "coupons": coupons.merge_members,
+    "rewards": rewards.merge_members,
     "orders": orders.merge_members,
     "feedback": feedback.merge_members,
     "campaigns": campaigns.merge_members,
@@ -83,7 +89,7 @@ def bind_phone(session: Session, member_id: UUID, phone_e164: str, *, actor: Act
     """
     holder = member_queries.by_phone(session, phone_e164)
     if holder is None or holder == member_id:
-        return members.bind_phone(session, member_id, phone_e164, actor=actor, now=now)
+        return _bound(session, member_id, phone_e164, actor=actor, now=now)
     # Locked before it is decided: of several who bind one number at once, the second must see whom the first made of it.
     members.lock_pair(session, member_id, holder)
     if member_queries.by_phone(session, phone_e164) != holder:
@@ -92,5 +98,11 @@ def bind_phone(session: Session, member_id: UUID, phone_e164: str, *, actor: Act
     if direction is None:
         raise MergeNeedsStaffError
     joined = merge(session, *direction, reason="phone", actor=actor, now=now)
-    bound = members.bind_phone(session, joined.into_id, phone_e164, actor=actor, now=now)
+    bound = _bound(session, joined.into_id, phone_e164, actor=actor, now=now)
     return members.Bound(bound.member_id, bound.phone_masked, joined)
+
+
+def _bound(session: Session, member_id: UUID, phone_e164: str, *, actor: Actor, now: datetime) -> members.Bound:
+    # The number the member had so far is remembered too: whoever gives theirs to a friend does not become two people.
+    referrals.note_phone(session, member_id, now=now)
+    return members.bind_phone(session, member_id, phone_e164, actor=actor, now=now)

@@ -33,6 +33,11 @@ def guarded_tables() -> tuple[str, ...]:
     return tuple(_guarded)
 
 
+def refusal_of(table: str) -> str:
+    """Return what the guard of a table says when it refuses."""
+    return f"{table} is append-only"
+
+
 def trigger_statements(table: str, dialect: str) -> list[str]:
     """Return the statements that make one table append-only on one engine.
 
@@ -40,7 +45,7 @@ def trigger_statements(table: str, dialect: str) -> list[str]:
         table: a name from our own models, never input.
         dialect: SQLAlchemy's dialect name.
     """
-    refusal = f"{table} is append-only"
+    refusal = refusal_of(table)
     if dialect == "postgresql":
         return [
             (

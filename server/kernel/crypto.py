@@ -10,7 +10,6 @@ import base64
 import hmac
 import os
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy.orm import Session
+
+    from server.kernel.prepared import Autocommit
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -100,11 +101,11 @@ class Vault:
             kind: what the value is (``phone``, ``phone_tail``, ``openid``…), so equal texts of different kinds differ.
             value: already normalised (a phone in E.164).
         """
-        digest = hmac.new(self._index_key, f"{kind}|{value}".encode(), sha256).hexdigest()
+        digest = hmac.digest(self._index_key, f"{kind}|{value}".encode(), "sha256").hex()
         return f"{self._index_version}.{digest}"
 
 
-def vault_of(session: Session) -> Vault:
+def vault_of(session: Session | Autocommit) -> Vault:
     """Return the vault that belongs to a session.
 
     A session carries its vault as it carries its engine: neither sealed columns nor blind indexes mean anything without it.

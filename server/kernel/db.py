@@ -1,41 +1,41 @@
 """The database: one declarative base, column types that mean the same on three engines, and transactions.
 
-Dialect differences between SQLite, PostgreSQL and MariaDB/MySQL live in this module and nowhere else.
+What SQLite, PostgreSQL and MariaDB/MySQL do differently stands here, in ``column_types``, ``engines`` and ``prepared``, and
+nowhere else.
 Edges open exactly one transaction; services take its session and never commit.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import time
 import uuid
+from collections import deque
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
-from sqlalchemy.types import TypeDecorator
+
+from server.kernel.append_only import guarded_tables, refusal_of
+from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType
+from server.kernel.errors import SavedMeanwhileError
+from server.kernel.prepared import Autocommit, Prepared, catch_up, lend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy.engine import Connection, Dialect, Engine
-    from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.pool import ConnectionPoolEntry
+    from sqlalchemy.engine import Dialect, Engine
 
     from server.kernel.crypto import Vault
 
 Result = TypeVar("Result")
-
-_IDLE_SECONDS = 5.0
 Statement = TypeVar("Statement", bound="sa.Select[*tuple[Any, ...]]")
 
 NAMING = {
@@ -45,88 +45,6 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
 }
-
-
-class UuidType(TypeDecorator[uuid.UUID]):
-    """A UUID: native on PostgreSQL, sixteen bytes elsewhere."""
-
-    impl = sa.LargeBinary(16)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
-        """Return the column type of one engine."""
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.UUID(as_uuid=True))
-        if dialect.name in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(mysql.BINARY(16))
-        return dialect.type_descriptor(sa.LargeBinary(16))
-
-    def process_bind_param(self, value: uuid.UUID | None, dialect: Dialect) -> Any:
-        """Turn a UUID into what the engine stores."""
-        if value is None or dialect.name == "postgresql":
-            return value
-        return value.bytes
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> uuid.UUID | None:  # noqa: ARG002 - per engine
-        """Turn what the engine stored into a UUID."""
-        if value is None or isinstance(value, uuid.UUID):
-            return value
-        return uuid.UUID(bytes=bytes(value))
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An instant in UTC to the microsecond; aware in Python, refused when naive.
-
-    ``timestamptz`` on PostgreSQL, ``DATETIME(6)`` on MariaDB, ISO text of fixed width on SQLite.
-    """
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
-        """Return the column type of one engine."""
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True, precision=6))
-        if dialect.name in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(sa.DateTime())
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn an aware instant into what the engine stores."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            message = f"an instant needs a time zone: {value!r}"
-            raise ValueError(message)
-        instant = value.astimezone(UTC)
-        return instant if dialect.name == "postgresql" else instant.replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Turn what the engine stored into an aware instant in UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class JsonDocument(TypeDecorator[Any]):
-    """A JSON document: a snapshot or a rule, never anything that is queried."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
-        """Return the column type of one engine."""
-        if dialect.name in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(mysql.LONGTEXT())
-        return dialect.type_descriptor(sa.Text())
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - any JSON
-        """Turn a document into text, keys in order so that equal documents are equal texts."""
-        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - any JSON
-        """Turn text back into the document."""
-        return None if value is None else json.loads(value)
 
 
 class Base(DeclarativeBase):
@@ -155,80 +73,6 @@ def table_args(*constraints: sa.schema.SchemaItem) -> tuple[Any, ...]:
     return (*constraints, Base.__table_args__)
 
 
-def make_engine(url: str, *, pool_size: int = 8) -> Engine:
-    """Return an engine set up alike for all three databases.
-
-    SQLite gets WAL, enforced foreign keys and ``BEGIN IMMEDIATE`` for writers; the others READ COMMITTED, UTC and a
-    lock timeout, so that no request waits for a lock without end.
-
-    Arguments:
-        url: SQLAlchemy URL (``sqlite:///…``, ``postgresql+psycopg://…``, ``mysql+pymysql://…``).
-        pool_size: connections kept by this process.
-    """
-    parsed = sa.make_url(url)
-    backend = parsed.get_backend_name()
-    options: dict[str, Any] = {}
-    if backend == "sqlite":
-        # autocommit on the driver: its own implicit BEGIN comes too late and loses savepoints.
-        options["connect_args"] = {"timeout": 15, "isolation_level": None, "check_same_thread": False}
-        if parsed.database not in {None, "", ":memory:"}:
-            options.update(pool_size=pool_size, max_overflow=pool_size)
-    else:
-        options.update(pool_size=pool_size, max_overflow=pool_size, isolation_level="READ COMMITTED", pool_recycle=1800)
-    if backend == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-        options["connect_args"] = {"options": "-c timezone=UTC -c lock_timeout=8s", "connect_timeout": 5}
-    elif backend in {"mysql", "mariadb"}:
-        parsed = parsed.set(drivername=f"{backend}+pymysql").update_query_dict({"charset": "utf8mb4"})
-        options["connect_args"] = {
-            "init_command": "SET time_zone='+00:00', innodb_lock_wait_timeout=8, "
-            "sql_mode='STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
-            "connect_timeout": 5,
-        }
-    engine = sa.create_engine(parsed, **options)
-    if backend == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    else:
-        event.listen(engine, "checkin", _note_use)
-        event.listen(engine, "checkout", _ping_idle)
-    return engine
-
-
-def _note_use(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
-    entry.info["used_at"] = time.monotonic()
-
-
-def _ping_idle(connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: Any) -> None:
-    # SQLAlchemy's pre-ping asks at every checkout, a third of the cost of a short request. A connection that was used a moment ago
-    # lives, or the request fails with 503 and the pool is emptied.
-    used_at = entry.info.get("used_at")
-    if used_at is None or time.monotonic() - used_at < _IDLE_SECONDS:
-        return
-    cursor = connection.cursor()
-    try:
-        cursor.execute("SELECT 1")
-        cursor.fetchall()
-        connection.rollback()
-    except Exception as error:
-        raise sa.exc.DisconnectionError from error
-    finally:
-        cursor.close()
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that reads first and writes later fails with SQLITE_BUSY whatever the timeout.
-    reading = connection.get_execution_options().get("huiban_reading", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
 class Database:
     """Opens sessions. One for each process; the composition root owns it.
 
@@ -245,9 +89,24 @@ class Database:
         # Under READ COMMITTED every statement sees its own snapshot in a transaction or out of it, so reading needs no BEGIN.
         sqlite_file = engine.dialect.name == "sqlite"
         self._reader = engine.execution_options(**({"huiban_reading": True} if sqlite_file else {"isolation_level": "AUTOCOMMIT"}))
+        self._info: dict[Any, Any] = {"vault": vault, "zone": zone}
+        self._waiting: deque[Autocommit] = deque()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        while self._waiting:
+            self._waiting.pop().close()
+        self.engine.dispose()
 
     def _session(self, engine: Engine) -> Session:
-        return Session(engine, expire_on_commit=False, info={"vault": self.vault, "zone": self.zone})
+        return Session(engine, expire_on_commit=False, info=self._info)
+
+    def autocommit(self) -> Autocommit:
+        """Lend a connection for prepared statements of which each is a transaction of its own.
+
+        For what every request asks: it costs a fraction of a session. Use it in a ``with`` block.
+        """
+        return lend(self.engine, self._info, self._waiting)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -319,6 +178,12 @@ def is_transient(error: DBAPIError) -> bool:
     return bool(getattr(original, "args", None)) and original.args[0] in _MYSQL_TRANSIENT
 
 
+def is_lock_timeout(error: DBAPIError) -> bool:
+    """Tell whether a statement waited too long for a row that another transaction holds (never on SQLite)."""
+    original: Any = error.orig
+    return getattr(original, "sqlstate", None) == "55P03" or getattr(original, "args", (None,))[:1] == (1205,)
+
+
 _constraint_errors: dict[str, type[Exception]] = {}
 
 
@@ -332,11 +197,22 @@ def register_constraint(name: str, error: type[Exception]) -> None:
     _constraint_errors[name] = error
 
 
+def register_version(table: str) -> None:
+    """Say that a table holds versions numbered by ``version``: who writes one that was written meanwhile is told so.
+
+    Arguments:
+        table: its name; ``version`` is its primary key or unique in it.
+    """
+    for name in (f"pk_{table}", f"uq_{table}_version"):
+        register_constraint(name, SavedMeanwhileError)
+
+
 def constraint_of(error: DBAPIError) -> str | None:
     """Return the name of the constraint that was broken, as well as the engine tells it.
 
     MariaDB reports a broken CHECK as an OperationalError, hence any DBAPIError is taken. SQLite names a CHECK but reports
-    a UNIQUE by its columns (``table.a, table.b``); those come back as ``uq_table_a_b``.
+    a UNIQUE by its columns (``table.a, table.b``); those come back as ``uq_table_a_b``. MariaDB calls every primary key
+    ``PRIMARY``; it comes back as ``pk_table``.
     """
     original: Any = error.orig
     diagnostics = getattr(original, "diag", None)
@@ -348,7 +224,9 @@ def constraint_of(error: DBAPIError) -> str | None:
         columns = [column.split(".") for column in found.group(1).split(", ")]
         return "_".join(["uq", columns[0][0], *(column[-1] for column in columns)])
     found = re.search(r"CHECK constraint failed: (\w+)|for key '(?:\w+\.)?(\w+)'|CONSTRAINT `(\w+)`", text)
-    return next((group for group in found.groups() if group), None) if found else None
+    name = next((group for group in found.groups() if group), None) if found else None
+    written = re.match(r"INSERT INTO (\w+)", error.statement or "") if name == "PRIMARY" else None
+    return f"pk_{written.group(1)}" if written else name
 
 
 def error_of_constraint(error: DBAPIError) -> Exception | None:
@@ -358,18 +236,30 @@ def error_of_constraint(error: DBAPIError) -> Exception | None:
     return known() if known else None
 
 
-def insert_if_absent(session: Session, model: type[Base], values: Mapping[str, Any]) -> bool:
+def insert_if_absent(session: Session | Autocommit, model: type[Base], values: Mapping[str, Any]) -> bool:
     """Insert one row unless a unique key already holds it; wait for a concurrent insert of the same key to end.
 
     Arguments:
-        session: of an open transaction.
-        model: whose table; its key is a single column.
-        values: column name → value, the key (a new id) included.
+        session: of an open transaction, or a connection on which the insert is a transaction of its own.
+        model: whose table; its key is a single column. The table may be append-only.
+        values: column name → value, the key included: a new id, or a natural key that may be there already.
 
     Returns:
         True when this call inserted the row.
     """
-    return insert_all_absent(session, model, [values]) == 1
+    table = cast("sa.Table", model.__table__)
+    return _insert_one_absent(session, table, values)
+
+
+def absent(session: Session, model: type[Base], values: Mapping[str, Any]) -> tuple[Prepared, Mapping[str, Any]]:
+    """Return the statement of ``insert_if_absent``, for who runs it together with others and need not know whether it inserted.
+
+    Arguments:
+        session: any of the database.
+        model: whose table; not an append-only one.
+        values: as for ``insert_if_absent``.
+    """
+    return _insert_one(cast("sa.Table", model.__table__), session.get_bind().dialect.name, tuple(values)), values
 
 
 def insert_all_absent(session: Session, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> int:
@@ -381,26 +271,56 @@ def insert_all_absent(session: Session, model: type[Base], rows: Sequence[Mappin
     if not rows:
         return 0
     table = cast("sa.Table", model.__table__)
-    key = next(iter(table.primary_key.columns))
     dialect = session.get_bind().dialect.name
-    statement = _insert_absent(table, key, dialect)
+    if len(rows) == 1 or (table.name in guarded_tables() and dialect not in {"postgresql", "sqlite"}):
+        return sum(_insert_one_absent(session, table, row) for row in rows)
+    key = next(iter(table.primary_key.columns))
     # The values are parameters, never part of the statement: a statement with values in it would be compiled anew at every call.
-    parameters: Any = dict(rows[0]) if len(rows) == 1 else [dict(row) for row in rows]
     if dialect in {"postgresql", "sqlite"}:
-        return len(session.execute(statement, parameters).all())
-    # Not INSERT IGNORE, which would turn errors of every kind into warnings; and since a row that was there counts as
-    # matched, ours are told by their keys, which were made before the insert.
-    session.execute(statement, parameters)
-    ours = [row[key.name] for row in rows]
-    return int(session.scalar(sa.select(sa.func.count()).select_from(table).where(key.in_(ours))) or 0)
+        return len(session.execute(_insert_absent(table, key, dialect), [dict(row) for row in rows]).all())
+    session.execute(_PRESENT_NONE)
+    session.execute(_insert_absent(table, key, dialect), [dict(row) for row in rows])
+    return len(rows) - int(session.scalar(_PRESENT_COUNT) or 0)
+
+
+# MariaDB and MySQL count a row that was there as affected (SQLAlchemy sets CLIENT.FOUND_ROWS), INSERT IGNORE would turn errors of
+# every kind into warnings, and a plain INSERT that fails keeps a shared lock, on which two that lost the race then block each other. So
+# the rows that were there are counted where they are met, in the connection's last insert id, which no table of ours uses.
+_PRESENT_NONE = sa.text("SELECT LAST_INSERT_ID(0)")
+_PRESENT_COUNT = sa.text("SELECT LAST_INSERT_ID()")
+_PRESENT = "LAST_INSERT_ID(LAST_INSERT_ID() + 1)"
+_PRESENT_ONE = "LAST_INSERT_ID(1)"
+_SIGNALLED = 1644
+
+
+def _insert_one_absent(runner: Session | Autocommit, table: sa.Table, row: Mapping[str, Any]) -> bool:
+    engine = runner.engine if isinstance(runner, Autocommit) else runner.get_bind()
+    dialect = engine.dialect.name
+    insert = _insert_one(table, dialect, tuple(row))
+    if dialect in {"postgresql", "sqlite"}:
+        return bool(insert.all(runner, row))
+    try:
+        return not insert.last_id(runner, row)
+    except DBAPIError as error:
+        # The guard of an append-only table stops the idle update, and so tells that the row is there. Only the statement is undone.
+        original: Any = error.orig
+        if original.args == (_SIGNALLED, refusal_of(table.name)):
+            return False
+        raise
 
 
 @lru_cache(maxsize=256)
-def _insert_absent(table: sa.Table, key: sa.Column[Any], dialect: str) -> Any:
+def _insert_one(table: sa.Table, dialect: str, columns: tuple[str, ...]) -> Prepared:
+    return Prepared(_insert_absent(table, next(iter(table.primary_key.columns)), dialect, _PRESENT_ONE), columns=columns)
+
+
+@lru_cache(maxsize=256)
+def _insert_absent(table: sa.Table, key: sa.Column[Any], dialect: str, present: str = _PRESENT) -> Any:
     if dialect in {"postgresql", "sqlite"}:
         insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
         return insert.on_conflict_do_nothing().returning(key)
-    return mysql.insert(table).on_duplicate_key_update({key.name: key})
+    kept = sa.case((sa.literal_column(present) > sa.literal_column("0"), key), else_=key)
+    return mysql.insert(table).on_duplicate_key_update({key.name: kept})
 
 
 def insert_rows(session: Session, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -418,14 +338,87 @@ def insert_rows(session: Session, model: type[Base], rows: Sequence[Mapping[str,
         session.execute(sa.insert(table), list(rows))
         return
     connection = session.connection()
+    catch_up(connection)
     names = list(rows[0])
-    # What SQLAlchemy would do to each value of an INSERT, COPY has to be given done.
-    converters = [table.c[name].type.dialect_impl(connection.dialect).bind_processor(connection.dialect) for name in names]
+    writers = [_copy_writer(table.c[name].type, connection.dialect) for name in names]
     columns = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
+    statement = f"COPY {table.name} ({columns}) FROM STDIN"
+    pairs = list(zip(names, writers, strict=True))
+    text = "\n".join(["\t".join(["\\N" if (value := row[name]) is None else write(value) for name, write in pairs]) for row in rows])
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row([row[name] if convert is None else convert(row[name]) for name, convert in zip(names, converters, strict=True)])
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(text + "\n")
+    except driver_error(session) as error:
+        # COPY passes SQLAlchemy by, so its errors are put into the words that everybody else gets.
+        raise DBAPIError.instance(statement, None, error, driver_error(session), hide_parameters=True) from error
+
+
+def plan_anew(session: Session) -> None:
+    """Let the engine plan every statement of this transaction for the tables as they are now.
+
+    For work that fills tables from nothing: PostgreSQL keeps the plan of a statement that came often, and one made for an empty table
+    reads all of it, over and over, when it is large. The other engines plan at every call.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_PLAN_ANEW)
+
+
+_PLAN_ANEW = sa.text("SET LOCAL plan_cache_mode TO force_custom_plan")
+
+
+def driver_error(session: Session) -> type[Exception]:
+    """Return the base of the errors that the session's driver raises."""
+    found: type[Exception] = session.get_bind().dialect.loaded_dbapi.Error
+    return found
+
+
+# What COPY's text form gives a meaning of its own; NUL is refused by the server as in any other statement.
+_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _copy_writer(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Callable[[Any], str]:
+    """Return what writes a column's values for COPY: told once for a column, since a history has millions of values."""
+    if isinstance(kind, UuidType):
+        return _hex_of
+    if isinstance(kind, UtcDateTime):
+        return lambda value: cast("datetime", kind.process_bind_param(value, dialect)).isoformat()
+    if isinstance(kind, JsonDocument):
+        return lambda value: _escaped(cast("str", kind.process_bind_param(value, dialect)))
+    if isinstance(kind, sa.Boolean):
+        return lambda value: "t" if value else "f"
+    if isinstance(kind, sa.Integer | sa.Date):
+        return str
+    if isinstance(kind, sa.String):
+        return _escaped
+    message = f"COPY does not know how to write {kind!r}"
+    raise TypeError(message)
+
+
+def _hex_of(value: uuid.UUID) -> str:
+    return value.hex
+
+
+def _escaped(text: str) -> str:
+    # Nearly every text is plain, and looking is cheaper than translating.
+    return text if text.isprintable() and "\\" not in text else text.translate(_COPY_ESCAPES)
+
+
+def one_of(session: Session, column: Any, values: Collection[Any]) -> sa.ColumnElement[bool]:
+    """Return the condition that a column is one of many values.
+
+    ``IN`` with hundreds of parameters is read anew by PostgreSQL's driver and planned anew at every call; an array is one parameter.
+
+    Arguments:
+        session: any.
+        column: of a model or table.
+        values: may be empty.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        array: sa.ColumnElement[bool] = column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(column.type)))
+        return array
+    found: sa.ColumnElement[bool] = column.in_(list(values))
+    return found
 
 
 def update_where(session: Session, statement: sa.Update, parameters: Mapping[str, Any] | None = None) -> int:

@@ -80,6 +80,13 @@ class ConflictError(DomainError):
     message = "The present state does not allow this."
 
 
+class SavedMeanwhileError(ConflictError):
+    """Two people saved the next version of the same thing at once; the first stands."""
+
+    code = "saved_meanwhile"
+    message = "Somebody else saved this at the same moment. Please look at it again."
+
+
 class TooLargeError(DomainError):
     """The request is larger than allowed (413)."""
 

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.kernel.db import Base, insert_if_absent, table_args
+from server.kernel.db import Base, insert_if_absent, is_lock_timeout, table_args
 from server.kernel.errors import ConflictError, InvalidError
 from server.kernel.ids import uuid7
+from server.kernel.prepared import Prepared
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 KEPT_FOR = timedelta(hours=72)
+# The web's lock timeout: so long does a request wait for another one with its key (wsgi).
 WAIT_SECONDS = 2
 
 
@@ -59,10 +62,10 @@ class KeyReusedError(InvalidError):
 
 _RECORDS = cast("sa.Table", IdempotencyRecord.__table__)
 # Built once, and of the table rather than the model: every command runs it, and nothing of it is in any session.
-_FINISH = (
+_FINISH = Prepared(
     sa.update(_RECORDS)
     .where(_RECORDS.c.id == sa.bindparam("of_record", type_=_RECORDS.c.id.type))
-    .values(status=sa.bindparam("new_status"), body=sa.bindparam("new_body"))
+    .values(status=sa.bindparam("new_status", type_=_RECORDS.c.status.type), body=sa.bindparam("new_body", type_=_RECORDS.c.body.type))
 )
 
 
@@ -92,6 +95,7 @@ def begin(session: Session, *, caller: str, route: str, key: str, request_hash: 
 
     Raises:
         KeyReusedError: the key stands for another request.
+        RequestInProgressError: the first request with the key still runs after the time that this process waits for a lock.
     """
     record_id = uuid7()
     values = {
@@ -104,8 +108,13 @@ def begin(session: Session, *, caller: str, route: str, key: str, request_hash: 
         "body": b"",
         "created_at": now,
     }
-    if insert_if_absent(session, IdempotencyRecord, values):
-        return record_id
+    try:
+        if insert_if_absent(session, IdempotencyRecord, values):
+            return record_id
+    except DBAPIError as error:
+        if is_lock_timeout(error):
+            raise RequestInProgressError from error
+        raise
     found = session.execute(
         sa.select(IdempotencyRecord.request_hash, IdempotencyRecord.status, IdempotencyRecord.body).where(
             IdempotencyRecord.caller == caller, IdempotencyRecord.route == route, IdempotencyRecord.key == key
@@ -120,7 +129,7 @@ def begin(session: Session, *, caller: str, route: str, key: str, request_hash: 
 
 def finish(session: Session, record_id: UUID, answer: StoredAnswer) -> None:
     """Store the answer under the key; it becomes visible with the effect."""
-    session.execute(_FINISH, {"of_record": record_id, "new_status": answer.status, "new_body": answer.body})
+    _FINISH.run_last(session, {"of_record": record_id, "new_status": answer.status, "new_body": answer.body})
 
 
 def forget_before(session: Session, instant: datetime, *, limit: int = 5000) -> int:
@@ -131,3 +140,8 @@ def forget_before(session: Session, instant: datetime, *, limit: int = 5000) -> 
     if ids:
         session.execute(sa.delete(IdempotencyRecord).where(IdempotencyRecord.id.in_(ids)).execution_options(synchronize_session=False))
     return len(ids)
+
+
+def forget_caller(session: Session, caller: str) -> None:
+    """Delete the stored answers of one caller, whoever asks with their keys again."""
+    session.execute(sa.delete(IdempotencyRecord).where(IdempotencyRecord.caller == caller).execution_options(synchronize_session=False))

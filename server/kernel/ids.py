@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 import uuid
+from datetime import timedelta
 
 _lock = threading.Lock()
 _last_stamp = 0
@@ -28,6 +29,12 @@ def uuid7() -> uuid.UUID:
     value = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62
     value |= int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
     return uuid.UUID(int=value)
+
+
+def uuid7_before(age: timedelta) -> uuid.UUID:
+    """Return the lowest UUIDv7 of an instant that lies ``age`` back on this machine's clock: what was made since is not below it."""
+    milliseconds = (time.time_ns() - int(age.total_seconds() * 1_000_000_000)) // 1_000_000
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0b10 << 62)
 
 
 def luhn_digit(digits: str) -> str:

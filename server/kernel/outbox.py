@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.kernel.db import Base, insert_if_absent, table_args
+from server.kernel.db import Base, absent, insert_if_absent, table_args
 from server.kernel.ids import uuid7
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def publish(
     payload: dict[str, Any],
     now: datetime,
     version: int = 0,
+    last: bool = False,
 ) -> bool:
     """Write an event with the business rows of this transaction.
 
@@ -102,22 +103,24 @@ def publish(
         payload: ids and small facts only, no personal data: handlers read the present state.
         now: when it happened.
         version: of the aggregate, where it has one.
+        last: write it in one trip with the commit; for callers who need not know whether it was told before.
 
     Returns:
-        True when written, False when this fact had been told before.
+        True when written (or to be written last), False when this fact had been told before.
     """
-    return insert_if_absent(
-        session,
-        OutboxEvent,
-        {
-            "id": uuid7(),
-            "key": key,
-            "topic": topic,
-            "aggregate_type": aggregate_type,
-            "aggregate_id": aggregate_id,
-            "version": version,
-            "payload": payload,
-            "occurred_at": now,
-            "expanded_at": None,
-        },
-    )
+    row = {
+        "id": uuid7(),
+        "key": key,
+        "topic": topic,
+        "aggregate_type": aggregate_type,
+        "aggregate_id": aggregate_id,
+        "version": version,
+        "payload": payload,
+        "occurred_at": now,
+        "expanded_at": None,
+    }
+    if last:
+        statement, values = absent(session, OutboxEvent, row)
+        statement.run_last(session, values)
+        return True
+    return insert_if_absent(session, OutboxEvent, row)

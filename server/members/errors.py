@@ -94,3 +94,10 @@ class MergeRefusedError(ConflictError):
 
     code = "merge_refused"
     message = "These two members cannot be merged."
+
+
+class NoDeletionError(NotFoundError):
+    """The member has not asked to be deleted, or it is too late to take it back."""
+
+    code = "no_deletion"
+    message = "No deletion of this membership is waiting."

@@ -39,7 +39,8 @@ def lock_pair(session: Session, from_id: UUID, into_id: UUID) -> tuple[Member, M
     if from_id == into_id:
         raise MergeRefusedError
     locked = {member_id: lock(session, member_id) for member_id in sorted((from_id, into_id))}
-    if any(member.status not in rules.LIVE_STATUSES for member in locked.values()):
+    # Nor is a record on its way out joined: the deletion is of this record and would end with it, or take the other along.
+    if any(member.status not in rules.LIVE_STATUSES or member.status == "deleting" for member in locked.values()):
         raise MergeRefusedError
     return locked[from_id], locked[into_id]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -162,6 +162,39 @@ class MemberMerge(Base):
     merged_at: Mapped[datetime]
 
     __table_args__ = table_args(sa.Index("ix_member_merges_newest", "merged_at", "id"))
+
+
+class MemberDeletion(Base):
+    """A member's wish to be forgotten. ``open_slot`` holds at most one that can still be taken back.
+
+    ``attempt_at`` is when the job looks at it next: at the end of the cooling period, then once more for what was under way.
+    """
+
+    __tablename__ = "member_deletions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"), index=True)
+    open_slot: Mapped[UUID | None] = mapped_column(unique=True)
+    state: Mapped[str] = mapped_column(sa.String(12))
+    channel: Mapped[str] = mapped_column(sa.String(12))
+    reason: Mapped[str | None] = mapped_column(sa.String(500))
+    status_before: Mapped[str] = mapped_column(sa.String(16))
+    held_by: Mapped[str | None] = mapped_column(sa.String(16))
+    requested_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    deadline_on: Mapped[date] = mapped_column(sa.Date)
+    attempt_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("state IN ('waiting','cancelled','erased','done')", name="state_known"),
+        sa.CheckConstraint("(state = 'waiting') = (open_slot IS NOT NULL)", name="open_while_waiting"),
+        sa.CheckConstraint("(state IN ('waiting','erased')) = (attempt_at IS NOT NULL)", name="attempted_until_done"),
+        sa.CheckConstraint("(state IN ('erased','done')) = (erased_at IS NOT NULL)", name="erased_has_instant"),
+        sa.Index("ix_member_deletions_due", "attempt_at", "id"),
+        sa.Index("ix_member_deletions_newest", "requested_at", "id"),
+    )
 
 
 append_only(MemberConsent)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from server.kernel.crypto import Place, vault_of
+from server.kernel.db import one_of
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
+from server.kernel.prepared import Prepared
 from server.members.errors import MemberNotFoundError
-from server.members.models import Member, MemberChangeRequest, MemberConsent, MemberIdentity, MemberSession
+from server.members.models import Member, MemberChangeRequest, MemberConsent, MemberIdentity
 from server.members.rules import (
     LIVE_STATUSES,
     WECHAT_PREFIX,
@@ -26,7 +28,8 @@ from server.members.rules import (
 )
 
 _MAX_HOPS = 20
-_KNOWN = sa.select(Member.id).where(Member.id == sa.bindparam("member_id", type_=Member.id.type))
+Held = TypeVar("Held", bound="sa.Select[*tuple[Any, ...]]")
+_KNOWN = Prepared(sa.select(Member.id).where(Member.id == sa.bindparam("member_id", type_=Member.id.type)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +52,6 @@ class MemberView:
     joined_via: str
     joined_at: datetime
     profile_completed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class AuthenticatedMember:
-    """Whom an access token belongs to."""
-
-    member_id: UUID
-    session_id: UUID
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionView:
-    """One log-in of a member."""
-
-    id: UUID
-    client: str | None
-    network: str | None
-    created_at: datetime
-    last_seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,21 +163,46 @@ def require_known(session: Session, member_id: UUID) -> None:
     Raises:
         MemberNotFoundError: there is none.
     """
-    if session.scalar(_KNOWN, {"member_id": member_id}) is None:
+    if _KNOWN.one_or_none(session, {"member_id": member_id}) is None:
         raise MemberNotFoundError
 
 
-def resolve(session: Session, member_id: UUID) -> UUID | None:
-    """Return the member that stands for an id today: itself, or the survivor of its merges; None when unknown."""
+def resolve(session: Session, member_id: UUID, *, hold: bool = False) -> UUID | None:
+    """Return the member that stands for an id today: itself, or the survivor of its merges; None when unknown.
+
+    Arguments:
+        session: of an open transaction.
+        member_id: of a record that may have been merged.
+        hold: keep it from being merged until the transaction ends, for whoever writes a row of that member. Others may hold it too.
+    """
     current: UUID | None = member_id
     for _ in range(_MAX_HOPS):
-        row = session.execute(sa.select(Member.id, Member.merged_into).where(Member.id == current)).one_or_none()
+        statement = sa.select(Member.id, Member.merged_into).where(Member.id == current)
+        row = session.execute(_held(statement) if hold else statement).one_or_none()
         if row is None:
             return None
         if row.merged_into is None:
             return current
         current = row.merged_into
     return None
+
+
+def resolve_many(session: Session, member_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Hold many members at once and return for each who stands for it today (see ``resolve``); unknown ones are left out."""
+    if not member_ids:
+        return {}
+    statement = sa.select(Member.id, Member.merged_into).where(one_of(session, Member.id, member_ids)).order_by(Member.id)
+    found: dict[UUID, UUID] = {}
+    for member_id, merged_into in session.execute(_held(statement)).all():
+        standing = member_id if merged_into is None else resolve(session, merged_into, hold=True)
+        if standing is not None:
+            found[member_id] = standing
+    return found
+
+
+def _held(statement: Held) -> Held:
+    # The lock that a foreign key to the member takes anyway, taken before the row is written: a merge wants the whole row.
+    return statement.with_for_update(read=True, key_share=True)
 
 
 def names_of(session: Session, member_ids: Sequence[UUID]) -> dict[UUID, str]:
@@ -260,48 +268,6 @@ def identities_of(session: Session, member_id: UUID) -> list[IdentityView]:
         .order_by(MemberIdentity.created_at, MemberIdentity.id),
     )
     return [IdentityView(row.id, row.channel, row.created_at) for row in rows]
-
-
-# Built once: every request of a member runs it.
-_BY_ACCESS_TOKEN = (
-    sa.select(MemberSession.id, Member.id.label("member_id"), Member.status)
-    .join_from(MemberSession, Member, Member.id == MemberSession.member_id)
-    .where(
-        MemberSession.access_hash == sa.bindparam("access_hash"),
-        MemberSession.access_expires_at > sa.bindparam("now", type_=MemberSession.access_expires_at.type),
-        MemberSession.revoked_at.is_(None),
-        Member.status.in_(LIVE_STATUSES),
-    )
-)
-
-
-def session_by_access_token(session: Session, access_hash: str, now: datetime) -> AuthenticatedMember | None:
-    """Return whom a live access token belongs to, in one statement.
-
-    Arguments:
-        session: of an open transaction.
-        access_hash: ``ids.token_hash`` of the token.
-        now: present instant.
-    """
-    row = session.execute(_BY_ACCESS_TOKEN, {"access_hash": access_hash, "now": now}).one_or_none()
-    return AuthenticatedMember(row.member_id, row.id, row.status) if row is not None else None
-
-
-def sessions_of(session: Session, member_id: UUID, now: datetime) -> list[SessionView]:
-    """Return a member's live log-ins, newest first (at most 100)."""
-    rows = session.execute(
-        sa.select(
-            MemberSession.id,
-            MemberSession.client,
-            MemberSession.network,
-            MemberSession.created_at,
-            MemberSession.last_seen_at,
-        )
-        .where(MemberSession.member_id == member_id, MemberSession.revoked_at.is_(None), MemberSession.refresh_expires_at > now)
-        .order_by(MemberSession.last_seen_at.desc(), MemberSession.id.desc())
-        .limit(100),
-    )
-    return [SessionView(*row) for row in rows]
 
 
 def consents_of(session: Session, member_id: UUID) -> list[ConsentView]:
@@ -398,6 +364,8 @@ def search(
     nickname: str | None = None,
     status: str | None = None,
     member_ids: Sequence[UUID] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     page: PageRequest,
 ) -> Page[MemberView]:
     """Return members for staff, newest first.
@@ -409,6 +377,8 @@ def search(
         nickname: how the nickname begins.
         status: one status; merged and deleted members only when asked for.
         member_ids: only these (what a search by card number found).
+        since: only those who joined from this instant on.
+        until: only those who joined before this instant.
         page: which page.
     """
     vault = vault_of(session)
@@ -422,5 +392,9 @@ def search(
         statement = statement.where(Member.nickname.startswith(nickname, autoescape=True))
     if member_ids is not None:
         statement = statement.where(Member.id.in_(member_ids))
+    if since is not None:
+        statement = statement.where(Member.joined_at >= since)
+    if until is not None:
+        statement = statement.where(Member.joined_at < until)
     rows = session.scalars(keyset(statement, Member.joined_at, Member.id, page)).all()
     return page_of(rows, page, lambda row: (row.joined_at, row.id)).map(lambda row: view_of(session, row))

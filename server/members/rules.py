@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import phonenumbers
 
@@ -20,16 +21,21 @@ CALENDARS = ("solar", "lunar")
 STATUSES = ("active", "frozen", "deleting", "deleted", "merged")
 LIVE_STATUSES = ("active", "frozen", "deleting")
 
-# What staff and the privacy flow may do; merged and deleted are ends.
+# What staff may do; merged and deleted are ends.
 STATUS_STEPS: dict[str, frozenset[str]] = {
-    "active": frozenset({"frozen", "deleting"}),
-    "frozen": frozenset({"active", "deleting"}),
-    "deleting": frozenset({"active", "deleted"}),
+    "active": frozenset({"frozen"}),
+    "frozen": frozenset({"active"}),
+    # Back only by taking the deletion back, on by the erasure itself: see ``deletion``.
+    "deleting": frozenset(),
     "deleted": frozenset(),
     "merged": frozenset(),
 }
 
 PURPOSES = ("membership_terms", "marketing", "recommendations", "surveys")
+
+DELETION_COOLING_DAYS = 7
+DELETION_WORKING_DAYS = 15
+_SATURDAY = 5
 
 WECHAT_PREFIX = "wechat:"
 WECHAT_UNION = "wechat_union"
@@ -126,6 +132,23 @@ def network_of(address: str | None) -> str | None:
         return None
     prefix = 24 if parsed.version == 4 else 48  # noqa: PLR2004 - the version of the protocol
     return str(ipaddress.ip_network(f"{parsed}/{prefix}", strict=False))
+
+
+def deletion_dates(now: datetime, zone: ZoneInfo) -> tuple[datetime, date]:
+    """Return when a deletion is carried out at the earliest, and the day by which it must be.
+
+    A week to think it over; fifteen working days is what the law leaves for an answer. Every Monday to Friday counts as a
+    working day, public holidays too, so the day named here is never later than the lawful one by more than a shifted weekend.
+
+    Arguments:
+        now: when the deletion was asked for.
+        zone: the shop's.
+    """
+    day, left = now.astimezone(zone).date(), DELETION_WORKING_DAYS
+    while left:
+        day += timedelta(days=1)
+        left -= day.weekday() < _SATURDAY
+    return now + timedelta(days=DELETION_COOLING_DAYS), day
 
 
 def completeness(filled: dict[str, bool]) -> int:

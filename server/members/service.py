@@ -164,8 +164,10 @@ def add_identity(
 
     Raises:
         IdentityTakenError: another member holds it.
+        MemberNotFoundError: there is no such member, or it was merged or deleted.
     """
-    lock(session, member_id)
+    if lock(session, member_id).status not in rules.LIVE_STATUSES:
+        raise MemberNotFoundError
     if claim_identity(session, member_id, channel, external_id, now) != member_id:
         raise IdentityTakenError
     audit.record(
@@ -196,6 +198,8 @@ def update_profile(
         ChangePendingError: an earlier birthday request waits; nothing of this change is done.
     """
     member = lock(session, member_id)
+    if member.status not in rules.LIVE_STATUSES:
+        raise MemberNotFoundError
     if isinstance(change.avatar_upload_id, UUID):
         file_queries.owned(session, member_id, [change.avatar_upload_id])
         files.attach(session, [change.avatar_upload_id], now=now)

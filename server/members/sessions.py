@@ -19,6 +19,7 @@ from server.members import queries, rules
 from server.members.enrolment import announce, claim_identity, forget_unborn, new_member
 from server.members.errors import RefreshTokenInvalidError
 from server.members.models import Member, MemberConsent, MemberIdentity, MemberSession, UsedRefreshToken
+from server.members.rows import lock
 
 _CLIENT_CHARS = 160
 _SESSIONS_KEPT = 20
@@ -78,6 +79,9 @@ def login_with_wechat(
     is_new = False
     if member_id is None and unionid:
         member_id = queries.by_external(session, rules.WECHAT_UNION, unionid)
+    if member_id is not None and lock(session, member_id).status == "deleted":
+        # Deleted between our look and the lock: who logs in now joins anew.
+        member_id = None
     if member_id is None:
         member_id, is_new = _enrol(session, channel, openid, unionid, invite_code, now)
     else:
@@ -239,4 +243,12 @@ def forget_sessions(session: Session, before: datetime, *, limit: int = 2000) ->
     if ids:
         session.execute(sa.delete(UsedRefreshToken).where(UsedRefreshToken.session_id.in_(ids)))
         session.execute(sa.delete(MemberSession).where(MemberSession.id.in_(ids)))
+    return len(ids)
+
+
+def forget_used_tokens(session: Session, before: datetime, *, limit: int = 2000) -> int:
+    """Delete up to ``limit`` tokens that were rotated away before an instant; their log-ins may still live. Return how many."""
+    ids = session.scalars(sa.select(UsedRefreshToken.id).where(UsedRefreshToken.used_at < before).limit(limit)).all()
+    if ids:
+        session.execute(sa.delete(UsedRefreshToken).where(UsedRefreshToken.id.in_(ids)))
     return len(ids)

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from server.kernel.append_only import trigger_statements
-from server.kernel.db import JsonDocument, UtcDateTime, UuidType
+from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def _only_one_host(engine: Engine) -> Iterator[None]:
 def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
     """Write our own column types into migrations by name."""
     if kind == "type" and isinstance(item, (UuidType, UtcDateTime, JsonDocument)):
-        context.imports.add("from server.kernel.db import JsonDocument, UtcDateTime, UuidType")
+        context.imports.add("from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType")
         return f"{type(item).__name__}()"
     return False
 

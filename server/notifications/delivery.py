@@ -107,7 +107,7 @@ def _claim_one(
 def _obstacle(session: Session, row: NotificationMessage, template: type[MessageTemplate], now: datetime) -> str | None:
     """Return why a message must not be pushed at all, or None."""
     member = members.find(session, row.member_id)
-    if member is None or member.status not in _REACHABLE:
+    if member is None or (member.status not in _REACHABLE and not (template.to_leavers and member.status == "deleting")):
         return "member_gone"
     if not queries.allowed(session, row.member_id, template.topic, Channel.SUBSCRIBE):
         return "preference"

@@ -37,6 +37,8 @@ def shorten(text: str, limit: int) -> str:
 
 
 def _fit_name(text: str) -> str:
+    # Letters of any script, digits and punctuation make a name; pictures in a nickname do not.
+    text = clean("".join(char for char in text if unicodedata.category(char)[0] in "LMNPZ"))
     # An ellipsis would make a Latin name count as a Chinese one.
     return text[:_LATIN_NAME].rstrip() if text.isascii() else shorten(text, _CHINESE_NAME)
 

@@ -77,6 +77,12 @@ def merge(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> i
     return len(rows)
 
 
+def end_all(session: Session, member_id: UUID, *, now: datetime) -> None:
+    """Take back everything a member still allowed, for they leave."""
+    for template in session.scalars(sa.select(NotificationGrant.template).where(NotificationGrant.member_id == member_id)).all():
+        empty(session, member_id, template, event_key=f"left:{member_id}:{template}", now=now)
+
+
 def _known(session: Session, key: str) -> bool:
     statement = sa.select(NotificationGrantEntry.id).where(NotificationGrantEntry.key == key)
     return session.scalar(statement) is not None

@@ -184,7 +184,8 @@ def asked_templates(session: Session, member_id: UUID, moment: str | None = None
         template = REGISTRY.get(code)
         if template is None or template.topic in refused or (available or 0) >= ENOUGH_GRANTS:
             continue
-        if moment is None or moment in template.moments:
+        # One without moments of its own is not worth one of the three: it goes to the inbox, and by what was granted before.
+        if moment in template.moments or (moment is None and template.moments and not template.to_leavers):
             found.append(AskedTemplate(template_id, code, template.title, available or 0))
     return sorted(found, key=lambda item: (item.available, item.code))[:_MOST_ASKED]
 

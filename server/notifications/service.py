@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -309,3 +310,13 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
         session.delete(hours)
     session.flush()
     return moved
+
+
+def forget_member(session: Session, member_id: UUID, *, actor: Actor, now: datetime) -> int:  # noqa: ARG001 - the agreed signature
+    """Delete the messages and choices of a member who leaves, and end their allowances; return how many messages went."""
+    grants.end_all(session, member_id, now=now)
+    for model in (NotificationPreference, NotificationQuietHours):
+        session.execute(sa.delete(model).where(model.member_id == member_id).execution_options(synchronize_session=False))
+    messages = sa.delete(NotificationMessage).where(NotificationMessage.member_id == member_id)
+    result: Any = session.execute(messages.execution_options(synchronize_session=False))
+    return int(result.rowcount)

@@ -48,6 +48,8 @@ class FieldSpec:
         label: what staff see, a gettext msgid.
         default_key: the field of the demonstration's WeChat template.
         ours: the text may be a gettext msgid of ours and is said in the reader's language.
+        otherwise: stands in WeChat's field when nothing of the text can be said there, such as a tracking number without a digit;
+            the inbox has it in full. A message is worth more than one of its fields.
     """
 
     name: str
@@ -55,6 +57,20 @@ class FieldSpec:
     label: str
     default_key: str
     ours: bool = False
+    otherwise: str = ""
+
+    def fitted(self, key: str, text: str) -> str:
+        """Return the text as it may stand in a field of WeChat's.
+
+        Raises:
+            ValueError: neither it nor what stands in for it can be made to fit.
+        """
+        try:
+            return fields.fitted(key, text)
+        except ValueError:
+            if not self.otherwise:
+                raise
+            return fields.fitted(key, self.otherwise)
 
 
 REGISTRY: dict[str, type[MessageTemplate]] = {}
@@ -67,6 +83,7 @@ class MessageTemplate(ABC):
     Class attributes:
         code: stable name.
         topic: what it is about.
+        to_leavers: goes also to a member who asked to be deleted, and its allowance is asked for at its own moments only.
         exempt: a service message that answers the member's own act: quiet hours and the contact cap leave it alone.
         title, body: gettext msgids of the inbox, the body with ``%(field)s`` places.
         label: what staff call it, a gettext msgid.
@@ -79,6 +96,7 @@ class MessageTemplate(ABC):
     code: ClassVar[str]
     topic: ClassVar[Topic]
     exempt: ClassVar[bool] = False
+    to_leavers: ClassVar[bool] = False
     title: ClassVar[str]
     body: ClassVar[str]
     label: ClassVar[str]
@@ -111,7 +129,7 @@ class MessageTemplate(ABC):
         """
         texts = self.texts(zone)
         for spec in self.specs:
-            fields.fitted(f"{spec.kind}1", texts[spec.name])
+            spec.fitted(f"{spec.kind}1", texts[spec.name])
         return texts
 
 
@@ -137,7 +155,7 @@ def wechat_data(template: type[MessageTemplate], keys: dict[str, str], texts: di
     Raises:
         ValueError: a text cannot be made to fit.
     """
-    return {keys[spec.name]: fields.fitted(keys[spec.name], texts[spec.name]) for spec in template.specs}
+    return {keys[spec.name]: spec.fitted(keys[spec.name], texts[spec.name]) for spec in template.specs}
 
 
 def page_for(template: type[MessageTemplate], texts: dict[str, str]) -> str:
@@ -162,8 +180,8 @@ class OrderShipped(MessageTemplate):
     body = N_("Order %(order_no)s was handed to %(carrier)s, tracking number %(tracking_no)s.")
     specs = (
         FieldSpec("order_no", "character_string", N_("Order number"), "character_string1"),
-        FieldSpec("carrier", "thing", N_("Carrier"), "thing2"),
-        FieldSpec("tracking_no", "character_string", N_("Tracking number"), "character_string3"),
+        FieldSpec("carrier", "thing", N_("Carrier"), "thing2", otherwise="-"),
+        FieldSpec("tracking_no", "character_string", N_("Tracking number"), "character_string3", otherwise="-"),
         FieldSpec("shipped_at", "time", N_("Shipped at"), "time4"),
     )
     page = "pages/orders/detail?order_no={order_no}"
@@ -200,7 +218,7 @@ class PointsAccrued(MessageTemplate):
     title = N_("Points credited")
     body = N_("You earned %(points)s points: %(reason)s. Available now: %(available)s.")
     specs = (
-        FieldSpec("reason", "thing", N_("Reason"), "thing1", ours=True),
+        FieldSpec("reason", "thing", N_("Reason"), "thing1", ours=True, otherwise="-"),
         FieldSpec("points", "number", N_("Points"), "number2"),
         FieldSpec("available", "number", N_("Available points"), "number3"),
         FieldSpec("accrued_at", "time", N_("Time"), "time4"),
@@ -240,7 +258,7 @@ class TicketAnswered(MessageTemplate):
     body = N_("Ticket %(ticket_no)s: %(excerpt)s")
     specs = (
         FieldSpec("ticket_no", "character_string", N_("Ticket number"), "character_string1"),
-        FieldSpec("excerpt", "thing", N_("Answer"), "thing2"),
+        FieldSpec("excerpt", "thing", N_("Answer"), "thing2", otherwise="请查看客服回复"),
         FieldSpec("answered_at", "time", N_("Answered at"), "time3"),
     )
     page = "pages/tickets/detail?ticket_no={ticket_no}"
@@ -271,9 +289,9 @@ class CouponExpiring(MessageTemplate):
     title = N_("A coupon expires soon")
     body = N_("%(coupon)s is valid until %(expires_at)s.")
     specs = (
-        FieldSpec("coupon", "thing", N_("Coupon"), "thing1"),
+        FieldSpec("coupon", "thing", N_("Coupon"), "thing1", otherwise="-"),
         FieldSpec("expires_at", "time", N_("Valid until"), "time2"),
-        FieldSpec("hint", "thing", N_("Hint"), "thing3"),
+        FieldSpec("hint", "thing", N_("Hint"), "thing3", otherwise="-"),
     )
     page = "pages/coupons/index"
     demo_template_id = "demo-tmpl-coupon-expiring"
@@ -304,10 +322,10 @@ class BirthdayGreeting(MessageTemplate):
     title = N_("Happy birthday!")
     body = N_("%(nickname)s, your birthday gift is here: %(gift)s. It is valid until %(valid_until)s.")
     specs = (
-        FieldSpec("nickname", "name", N_("Nickname"), "name1"),
-        FieldSpec("gift", "thing", N_("Gift"), "thing2"),
+        FieldSpec("nickname", "name", N_("Nickname"), "name1", otherwise="会员"),
+        FieldSpec("gift", "thing", N_("Gift"), "thing2", otherwise="-"),
         FieldSpec("valid_until", "date", N_("Valid until"), "date3"),
-        FieldSpec("wish", "thing", N_("Wish"), "thing4"),
+        FieldSpec("wish", "thing", N_("Wish"), "thing4", otherwise="-"),
     )
     page = "pages/benefits/index"
     demo_template_id = "demo-tmpl-birthday-greeting"
@@ -322,5 +340,12 @@ class BirthdayGreeting(MessageTemplate):
         """Return an example."""
         return cls("小满", "200积分 + 生日礼券1张", date(2026, 6, 30))
 
+
+# At the end: those modules build on this one, and the registry is whole for everybody who imports it.
+import server.notifications.coupon_templates  # noqa: E402
+import server.notifications.points_templates  # noqa: E402
+import server.notifications.privacy_templates  # noqa: E402
+import server.notifications.reward_templates  # noqa: E402
+import server.notifications.tier_templates  # noqa: E402, F401
 
 MOMENTS: tuple[str, ...] = tuple(sorted({moment for template in REGISTRY.values() for moment in template.moments}))

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from server.catalogue import queries as catalogue
 from server.kernel.clock import business_date
-from server.kernel.db import insert_rows, zone_of
+from server.kernel.db import insert_rows, one_of, zone_of
 from server.kernel.ids import dated_number
-from server.orders import intake, rules
+from server.orders import intake, pending, rules
 from server.orders.checks import checked_draft
 from server.orders.drafts import OrderDraft
 from server.orders.errors import OrderConflictError
@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 
     from server.kernel.actors import Actor
 
-__all__ = ["Rows", "check", "fingerprint", "known_fingerprints", "resolve_member", "rows_of", "same_or_conflict", "store_known", "write"]
+__all__ = [
+    "Rows",
+    "awaited",
+    "check",
+    "fingerprint",
+    "known_fingerprints",
+    "resolve_member",
+    "rows_of",
+    "same_or_conflict",
+    "store_known",
+    "write",
+]
 
 
 @dataclass(slots=True)
@@ -38,9 +49,9 @@ class Rows:
     events: list[dict[str, Any]]
     exceptions: list[dict[str, Any]]
 
-    def note_points(self, total: int, by_line: Sequence[int]) -> None:
-        """Put what the order earned on it and its lines."""
-        self.order.update(points_worked_out=True, points_earned=total)
+    def note_points(self, total: int, by_line: Sequence[int], trace: dict[str, Any] | None = None) -> None:
+        """Put what the order earned on it and its lines; the trace only when there is no accrual to keep it."""
+        self.order.update(points_worked_out=True, points_earned=total, points_trace=trace)
         for line, count in zip(self.lines, by_line, strict=True):
             line["points"] = count
 
@@ -54,18 +65,27 @@ def check(draft: OrderDraft) -> None:
     checked_draft(draft)
 
 
-def known_fingerprints(session: Session, drafts: Sequence[OrderDraft]) -> dict[tuple[str, str], str]:
-    """Return what those of the drafts that are with us already looked like, by (channel, external number)."""
+def _by_channel(drafts: Sequence[OrderDraft]) -> dict[str, list[str]]:
     by_channel: dict[str, list[str]] = {}
     for draft in drafts:
         by_channel.setdefault(draft.channel, []).append(draft.external_no)
+    return by_channel
+
+
+def known_fingerprints(session: Session, drafts: Sequence[OrderDraft]) -> dict[tuple[str, str], str]:
+    """Return what those of the drafts that are with us already looked like, by (channel, external number)."""
     known: dict[tuple[str, str], str] = {}
-    for channel, numbers in by_channel.items():
+    for channel, numbers in _by_channel(drafts).items():
         rows = session.execute(
-            sa.select(Order.external_no, Order.fingerprint).where(Order.channel == channel, Order.external_no.in_(numbers))
+            sa.select(Order.external_no, Order.fingerprint).where(Order.channel == channel, one_of(session, Order.external_no, numbers))
         )
         known.update({(channel, row.external_no): row.fingerprint for row in rows})
     return known
+
+
+def awaited(session: Session, drafts: Sequence[OrderDraft]) -> set[tuple[str, str]]:
+    """Return the (channel, external number) of those drafts for which events wait."""
+    return {(channel, number) for channel, numbers in _by_channel(drafts).items() for number in pending.awaited(session, channel, numbers)}
 
 
 def same_or_conflict(session: Session, draft: OrderDraft, before: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from server.orders.drafts import LineDraft, OrderDraft, OrderEvent
-from server.orders.errors import OrderInvalidError
+from server.orders.errors import CapturedNeedsCardError, OfflineRedemptionRefusedError, OrderInvalidError
 from server.orders.rules import OWN_EVENT_KINDS
 
 EVENT_KINDS = ("paid", "shipped", "delivered", "cancelled", "refunded")
@@ -26,6 +27,8 @@ def checked_draft(draft: OrderDraft) -> OrderDraft:
 
     Raises:
         OrderInvalidError: naming the fields. What merely does not add up is no reason to refuse.
+        OfflineRedemptionRefusedError: captured offline, with coupons or points.
+        CapturedNeedsCardError: captured offline, and the buyer is named by something else than the card number.
     """
     wrong: dict[str, str] = {}
     if not re.fullmatch(CHANNEL_PATTERN, draft.channel):
@@ -40,16 +43,46 @@ def checked_draft(draft: OrderDraft) -> OrderDraft:
     for name in ("payable_fen", "discount_fen", "shipping_fen", "points_paid_fen", "points_redeemed"):
         if not 0 <= getattr(draft, name) <= MAX_FEN:
             wrong[name] = f"0–{MAX_FEN}"
-    for place, line in enumerate(draft.lines):
-        wrong.update({f"lines.{place}.{field}": why for field, why in _wrong_in(line).items()})
+    wrong.update(_wrong_in_lines(draft.lines))
     if draft.store is not None and not _short(draft.store, _SKU_CHARS):
         wrong["store"] = f"1–{_SKU_CHARS}"
     if wrong:
         raise OrderInvalidError(fields=wrong)
+    if draft.captured_at is not None:
+        _check_offline(draft)
     return draft
 
 
+def _check_offline(draft: OrderDraft) -> None:
+    # Nobody could look whether they were still there; and of two tills that queued the same coupon, the first to replay would have it.
+    if draft.points_redeemed or draft.points_paid_fen or draft.coupon_ids:
+        raise OfflineRedemptionRefusedError(fields={"captured_at": OfflineRedemptionRefusedError.message})
+    ref = draft.member
+    if any(part is not None for part in (ref.member_id, ref.openid, ref.external_id, ref.phone)):
+        raise CapturedNeedsCardError(fields={"member": CapturedNeedsCardError.message})
+
+
+def _wrong_in_lines(lines: Sequence[LineDraft]) -> dict[str, str]:
+    return {f"lines.{place}.{field}": why for place, line in enumerate(lines) for field, why in _wrong_in(line).items()}
+
+
+def _is_right(line: LineDraft) -> bool:
+    return (
+        _short(line.sku, _SKU_CHARS)
+        and bool(line.name.strip())
+        and (line.category is None or _short(line.category, _CATEGORY_CHARS))
+        and 0 <= line.quantity <= MAX_QUANTITY
+        and 0 <= line.amount_fen <= MAX_FEN
+        and 0 <= line.discount_fen <= MAX_FEN
+        and (line.unit_price_fen is None or 0 <= line.unit_price_fen <= MAX_FEN)
+        and 0 <= line.line_no <= MAX_QUANTITY
+    )
+
+
 def _wrong_in(line: LineDraft) -> dict[str, str]:
+    # Nearly every line is right, and a history has hundreds of thousands: what is wrong is only worked out for one that is not.
+    if _is_right(line):
+        return {}
     wrong: dict[str, str] = {}
     if not _short(line.sku, _SKU_CHARS):
         wrong["sku"] = f"1–{_SKU_CHARS}"
@@ -68,6 +101,19 @@ def _wrong_in(line: LineDraft) -> dict[str, str]:
     if not 0 <= line.line_no <= MAX_QUANTITY:
         wrong["line_no"] = f"0–{MAX_QUANTITY}"
     return wrong
+
+
+def checked_name(channel: str, external_no: str) -> None:
+    """Look whether an order can be called so.
+
+    Raises:
+        OrderInvalidError: naming the fields.
+    """
+    wrong = {} if re.fullmatch(CHANNEL_PATTERN, channel) else {"channel": CHANNEL_PATTERN}
+    if not _short(external_no, EXTERNAL_NO_CHARS):
+        wrong["external_no"] = f"1–{EXTERNAL_NO_CHARS}"
+    if wrong:
+        raise OrderInvalidError(fields=wrong)
 
 
 def checked_event(event: OrderEvent) -> OrderEvent:

@@ -68,6 +68,8 @@ class OrderDraft:
         receiver: for parcels.
         coupon_ids: coupons of ours redeemed by this sale.
         points_redeemed: points of ours redeemed by this sale.
+        promised_at: until when the channel promised the goods; parcels without a word of their own inherit it.
+        captured_at: when an offline till took the sale down, for one that is told later; it is no part of the content.
     """
 
     channel: str
@@ -84,6 +86,8 @@ class OrderDraft:
     receiver: ReceiverDraft | None = None
     coupon_ids: tuple[UUID, ...] = ()
     points_redeemed: int = 0
+    promised_at: datetime | None = None
+    captured_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class OrderEvent:
         occurred_at: when it happened.
         carrier: for ``shipped``.
         tracking_no: for ``shipped`` and, optionally, ``delivered``.
+        promised_at: for ``shipped`` with a tracking number: until when this parcel is promised.
         refund_id: for ``refunded``, unique for the order; the event's id where it is missing.
         refund_fen: for ``refunded``: the whole amount; without it the lines' amounts, without lines what is left.
         lines: for ``refunded``: which lines went back.
@@ -118,3 +123,4 @@ class OrderEvent:
     refund_id: str | None = None
     refund_fen: int | None = None
     lines: tuple[RefundLine, ...] = ()
+    promised_at: datetime | None = None

@@ -7,6 +7,8 @@ PAID = "orders.paid"
 SHIPPED = "orders.shipped"
 DELIVERED = "orders.delivered"
 COMPLETED = "orders.completed"
+CANCELLED = "orders.cancelled"
 REFUNDED = "orders.refunded"
+ATTACHED = "orders.attached"
 
-TOPICS = (TAKEN_IN, PAID, SHIPPED, DELIVERED, COMPLETED, REFUNDED)
+TOPICS = (TAKEN_IN, PAID, SHIPPED, DELIVERED, COMPLETED, CANCELLED, REFUNDED, ATTACHED)

@@ -109,92 +109,159 @@ def read_mapping(document: Mapping[str, Any]) -> OrderMapping:
 
 
 class OrderReader:
-    """Turns rows into drafts.
+    """Turns rows of cells into drafts; where each column stands is looked up once, since a history has millions of cells.
 
     Arguments:
         mapping: which column means what.
         products: SKU → (name, category), as far as they are known.
+        columns: the header of the sales.
+        line_columns: the header of their lines.
+
+    Raises:
+        RowError: a column that the mapping names is missing.
     """
 
-    def __init__(self, mapping: OrderMapping, products: Mapping[str, tuple[str, str | None]]) -> None:
+    def __init__(
+        self,
+        mapping: OrderMapping,
+        products: Mapping[str, tuple[str, str | None]],
+        columns: Sequence[str],
+        line_columns: Sequence[str],
+    ) -> None:
         self._mapping = mapping
         self._zone = ZoneInfo(mapping.zone)
-        self._products = products
+        self.products = products
+        self._header = tuple(columns)
+        self._line_header = tuple(line_columns)
+        self._order = _places(mapping.orders, self._header)
+        self._line_places = _places(mapping.lines, self._line_header)
+        found = self._line_places
+        self._sku, self._quantity, self._amount = found["sku"][0], found["quantity"][0], found["amount"]
+        self._discount, self._unit, self._line_no = found.get("discount", ()), found.get("unit_price", ()), found.get("line_no", ())
+        self._name, self._category = found.get("name", ()), found.get("category", ())
 
-    def draft(self, row: Mapping[str, str], line_rows: Sequence[Mapping[str, str]]) -> OrderDraft:
+    @property
+    def number_place(self) -> int:
+        """Return where a sale's row holds its number."""
+        return self._order["external_no"][0]
+
+    @property
+    def line_number_place(self) -> int:
+        """Return where a line's row holds its sale's number."""
+        return self._line_places["order"][0]
+
+    def draft(self, row: Sequence[str], line_rows: Sequence[Sequence[str]]) -> OrderDraft:
         """Return the sale of one row and its lines.
 
         Raises:
             RowError: naming the column.
         """
-        columns = self._mapping.orders
-        expected = columns.get("line_count")
-        if expected is not None and self._whole(row, expected) != len(line_rows):
-            raise RowError(str(expected), "lines_missing")
-        placed_at = self._instant(row, columns["placed_at"])
-        paid = columns.get("paid_at")
+        places = self._order
+        if "line_count" in places and self._number(row, places["line_count"]) != len(line_rows):
+            raise RowError(self._header[places["line_count"][0]], "lines_missing")
+        text = self._cell
+        paid = text(row, "paid_at")
         return OrderDraft(
-            channel=_text(row, columns["channel"]) if "channel" in columns else self._mapping.channel,
-            external_no=_text(row, columns["external_no"]),
+            channel=self._needed(row, "channel") if "channel" in places else self._mapping.channel,
+            external_no=self._needed(row, "external_no"),
             member=MemberRef(
-                card_no=_optional(row, columns.get("card_no")),
-                openid=_optional(row, columns.get("openid")),
-                external_id=_optional(row, columns.get("external_id")),
-                phone=_optional(row, columns.get("phone")),
+                card_no=text(row, "card_no"), openid=text(row, "openid"), external_id=text(row, "external_id"), phone=text(row, "phone")
             ),
-            placed_at=placed_at,
-            paid_at=self._instant(row, paid) if paid is not None and _optional(row, paid) else None,
-            store=_optional(row, columns.get("store")),
-            lines=tuple(self._line(place, line) for place, line in enumerate(line_rows, start=1)),
-            discount_fen=self._fen(row, columns.get("discount")),
-            shipping_fen=self._fen(row, columns.get("shipping")),
-            points_paid_fen=self._fen(row, columns.get("points_paid")),
-            payable_fen=self._fen(row, columns["payable"]),
+            placed_at=self._instant(row, "placed_at"),
+            paid_at=self._instant(row, "paid_at") if paid is not None else None,
+            store=text(row, "store"),
+            lines=tuple([self._line(place, line) for place, line in enumerate(line_rows, start=1)]),
+            discount_fen=self._fen(row, places.get("discount", ()), self._header),
+            shipping_fen=self._fen(row, places.get("shipping", ()), self._header),
+            points_paid_fen=self._fen(row, places.get("points_paid", ()), self._header),
+            payable_fen=self._fen(row, places["payable"], self._header),
         )
 
-    def _line(self, place: int, row: Mapping[str, str]) -> LineDraft:
-        columns = self._mapping.lines
-        sku = _text(row, columns["sku"])
-        name, category = self._products.get(sku, ("", None))
-        unit = columns.get("unit_price")
-        return LineDraft(
-            line_no=self._whole(row, columns["line_no"]) if "line_no" in columns else place,
-            sku=sku,
-            name=(_optional(row, columns.get("name")) or name or sku)[:_NAME_CHARS],
-            category=_optional(row, columns.get("category")) or category,
-            quantity=self._whole(row, columns["quantity"]),
-            amount_fen=self._fen(row, columns["amount"]),
-            unit_price_fen=self._fen(row, unit) if unit is not None else None,
-            discount_fen=self._fen(row, columns.get("discount")),
-        )
-
-    def _instant(self, row: Mapping[str, str], column: str) -> datetime:
+    def _line(self, place: int, row: Sequence[str]) -> LineDraft:
+        header = self._line_header
+        sku = row[self._sku].strip()
+        if not sku:
+            raise RowError(header[self._sku], "empty")
+        name, category = self.products.get(sku, ("", None))
+        if self._name:
+            name = row[self._name[0]].strip() or name
+        if self._category:
+            category = row[self._category[0]].strip() or category
         try:
-            instant = datetime.fromisoformat(_text(row, column))
+            quantity = int(row[self._quantity])
         except ValueError as error:
-            raise RowError(column, "not_an_instant") from error
+            raise RowError(header[self._quantity], _why_not_whole(row[self._quantity])) from error
+        return LineDraft(
+            self._number(row, self._line_no, header) if self._line_no else place,
+            sku,
+            (name or sku)[:_NAME_CHARS],
+            quantity,
+            self._fen(row, self._amount, header),
+            category,
+            self._fen(row, self._unit, header) if self._unit else None,
+            self._fen(row, self._discount, header),
+        )
+
+    def _cell(self, row: Sequence[str], meaning: str) -> str | None:
+        places = self._order.get(meaning)
+        return (row[places[0]].strip() or None) if places else None
+
+    def _needed(self, row: Sequence[str], meaning: str) -> str:
+        place = self._order[meaning][0]
+        text = row[place].strip()
+        if not text:
+            raise RowError(self._header[place], "empty")
+        return text
+
+    def _instant(self, row: Sequence[str], meaning: str) -> datetime:
+        try:
+            instant = datetime.fromisoformat(self._needed(row, meaning))
+        except ValueError as error:
+            raise RowError(self._header[self._order[meaning][0]], "not_an_instant") from error
         return instant if instant.tzinfo is not None else instant.replace(tzinfo=self._zone)
 
-    def _whole(self, row: Mapping[str, str], column: str) -> int:
+    def _number(self, row: Sequence[str], places: Sequence[int], header: Sequence[str] | None = None) -> int:
         try:
-            return int(_text(row, column))
+            return int(row[places[0]])
         except ValueError as error:
-            raise RowError(column, "not_a_whole_number") from error
+            raise RowError((header or self._header)[places[0]], _why_not_whole(row[places[0]])) from error
 
-    def _fen(self, row: Mapping[str, str], columns: str | list[str] | None) -> int:
+    def _fen(self, row: Sequence[str], places: Sequence[int], header: Sequence[str]) -> int:
         total = 0
-        for column in [columns] if isinstance(columns, str) else columns or []:
-            if self._mapping.money == "fen":
-                total += self._whole(row, column)
-                continue
+        if self._mapping.money == "fen":
+            for place in places:
+                try:
+                    total += int(row[place])
+                except ValueError as error:
+                    raise RowError(header[place], _why_not_whole(row[place])) from error
+            return total
+        for place in places:
+            if not row[place].strip():
+                raise RowError(header[place], "empty")
             try:
-                fen = Decimal(_text(row, column)) * _FEN_PER_YUAN
+                fen = Decimal(row[place].strip()) * _FEN_PER_YUAN
             except InvalidOperation as error:
-                raise RowError(column, "not_an_amount") from error
+                raise RowError(header[place], "not_an_amount") from error
             if not fen.is_finite() or fen != fen.to_integral_value():
-                raise RowError(column, "not_an_amount")
+                raise RowError(header[place], "not_an_amount")
             total += int(fen)
         return total
+
+
+def _places(columns: Mapping[str, Any], header: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return where the columns of each meaning stand."""
+    found: dict[str, tuple[int, ...]] = {}
+    for meaning, names in columns.items():
+        wanted = [names] if isinstance(names, str) else list(names)
+        for name in wanted:
+            if name not in header:
+                raise RowError(str(name), "column_missing")
+        found[meaning] = tuple(header.index(name) for name in wanted)
+    return found
+
+
+def _why_not_whole(text: str) -> str:
+    return "not_a_whole_number" if text.strip() else "empty"
 
 
 def product_of(row: Mapping[str, str], mapping: OrderMapping) -> ProductDraft:

@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from server.kernel.db import insert_if_absent
+from server.kernel.db import insert_if_absent, zone_of
 from server.kernel.ids import uuid7
 from server.logistics.gateway import RANK, ParcelEvent, parcel_state
 from server.orders import checks, events, queries, rules
@@ -94,7 +94,7 @@ def write_event(session: Session, order: Order, event: OrderEvent, *, actor: Act
         EventConflictError: its id stands for other content.
         OrderInvalidError: a refund of a line the order does not have.
     """
-    print_ = _fingerprint(event)
+    print_ = event_fingerprint(event)
     # The order's row is held, so nobody else can be writing the same event.
     known = session.scalar(
         sa.select(OrderEventRow.fingerprint).where(OrderEventRow.order_id == order.id, OrderEventRow.event_id == event.event_id)
@@ -127,12 +127,15 @@ def _detail(event: OrderEvent) -> dict[str, Any]:
     document = asdict(event)
     kept = ("carrier", "tracking_no", "refund_id", "refund_fen")
     detail = {name: document[name] for name in kept if document[name] is not None}
+    if event.promised_at is not None:
+        detail["promised_at"] = event.promised_at.astimezone(UTC).isoformat()
     if event.lines:
         detail["lines"] = list(document["lines"])
     return detail
 
 
-def _fingerprint(event: OrderEvent) -> str:
+def event_fingerprint(event: OrderEvent) -> str:
+    """Return the hash of what an event says, by which a repetition is told from a conflict."""
     document = {**_detail(event), "kind": event.kind, "occurred_at": event.occurred_at.timestamp()}
     return hashlib.sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
@@ -163,9 +166,24 @@ def _write_parcel(session: Session, order: Order, event: OrderEvent, now: dateti
     elif carrier and not parcel.carrier:
         parcel.carrier = carrier
     parcel.shipped_at = min(parcel.shipped_at, event.occurred_at)
+    parcel.promised_at = rules.promised_at(_promises(session, order.id, number), order.promised_at, parcel.shipped_at, zone_of(session))
     parcel.updated_at = now
     _assess_parcel(session, parcel)
     session.flush()
+
+
+def _promises(session: Session, order_id: UUID, tracking_no: str) -> list[tuple[datetime, str, datetime]]:
+    """Return what events promised for a parcel."""
+    rows = session.execute(
+        sa.select(OrderEventRow.occurred_at, OrderEventRow.event_id, OrderEventRow.detail).where(
+            OrderEventRow.order_id == order_id, OrderEventRow.kind == "shipped"
+        )
+    )
+    return [
+        (at, event_id, datetime.fromisoformat(detail["promised_at"]))
+        for at, event_id, detail in rows
+        if detail.get("tracking_no") == tracking_no and "promised_at" in detail
+    ]
 
 
 def _write_refund(session: Session, order: Order, event: OrderEvent, now: datetime) -> None:
@@ -247,6 +265,7 @@ def reassess(session: Session, order: Order, now: datetime) -> None:
 
 def _announce_firsts(session: Session, order: Order, before: rules.Facts, facts: rules.Facts, now: datetime, *, parcels: bool) -> None:
     topics = [(events.PAID, "paid_at"), (events.DELIVERED, "delivered_at"), (events.COMPLETED, "completed_at")]
+    topics.append((events.CANCELLED, "cancelled_at"))
     if not parcels:
         # Parcels announce themselves one by one.
         topics.insert(1, (events.SHIPPED, "shipped_at"))

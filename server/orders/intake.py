@@ -21,7 +21,7 @@ from server.members import queries as members
 from server.members import rules as members_rules
 from server.members import service as members_service
 from server.members.errors import PhoneInvalidError
-from server.orders import checks, events, queries, rules
+from server.orders import checks, events, late, policies, queries, rules
 from server.orders.drafts import OrderDraft
 from server.orders.errors import OrderConflictError
 from server.orders.models import Order, OrderCoupon, OrderEventRow, OrderException, OrderLine
@@ -35,6 +35,8 @@ _NUMBER_ATTEMPTS = 5
 _NAME_CHARS = 191
 _TAKEN_IN = "own:placed"
 _PAID_AT_INTAKE = "own:paid"
+# ``json.dumps`` with an option of its own makes an encoder at every call.
+_AS_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Taken:
 def fingerprint(session: Session, draft: OrderDraft) -> str:
     """Return the keyed hash of a draft's content: equal drafts have equal ones, and it tells nothing about the receiver."""
     receiver, ref = draft.receiver, draft.member
-    content = [
+    content: list[Any] = [
         draft.channel,
         draft.external_no,
         [str(ref.member_id), ref.card_no, ref.openid, ref.external_id, ref.phone],
@@ -84,7 +86,10 @@ def fingerprint(session: Session, draft: OrderDraft) -> str:
             for line in draft.lines
         ],
     ]
-    return vault_of(session).index("order", json.dumps(content, ensure_ascii=False))
+    if draft.promised_at is not None:
+        # Only where there is one: what was taken in before promises were told keeps its print.
+        content.append(draft.promised_at.timestamp())
+    return vault_of(session).index("order", _AS_JSON(content))
 
 
 def replay_of(session: Session, draft: OrderDraft, print_: str) -> Taken | None:
@@ -119,6 +124,8 @@ def take_in(session: Session, draft: OrderDraft, *, actor: Actor, now: datetime)
 
     Raises:
         OrderInvalidError: the values can be no sale at all.
+        OfflineRedemptionRefusedError: it was captured offline and names coupons or points.
+        CapturedInFutureError, CapturedTooLongAgoError: it was captured offline, but not within the time that is allowed.
         OrderConflictError: the number was taken in with other content.
     """
     checks.checked_draft(draft)
@@ -126,6 +133,8 @@ def take_in(session: Session, draft: OrderDraft, *, actor: Actor, now: datetime)
     replayed = replay_of(session, draft, print_)
     if replayed is not None:
         return replayed
+    # Only after the look for a replay: what was taken in in time stays taken in, however late it is told again.
+    _check_captured(session, draft, now)
     findings = rules.amount_findings(draft)
     member_id = resolve_member(session, draft, findings, actor=actor, now=now)
     if draft.store is not None and catalogue.find_store(session, draft.store) is None:
@@ -156,6 +165,11 @@ def take_in(session: Session, draft: OrderDraft, *, actor: Actor, now: datetime)
     return Taken(order_id, values["order_no"], values["state"], [finding.rule for finding in findings])
 
 
+def _check_captured(session: Session, draft: OrderDraft, now: datetime) -> None:
+    if draft.captured_at is not None:
+        late.check_captured(draft.captured_at, now, offline_days=policies.current(session).offline_days)
+
+
 def resolve_member(session: Session, draft: OrderDraft, findings: list[rules.Finding], *, actor: Actor, now: datetime) -> UUID | None:
     """Return who bought: by member_id, card number, openid, external id, then phone; an unknown phone or outside id enrols.
 
@@ -166,9 +180,12 @@ def resolve_member(session: Session, draft: OrderDraft, findings: list[rules.Fin
         actor: who reports it.
         now: present instant.
     """
-    found = _known_member(session, draft)
-    if found is not None:
-        return found
+    found = _known_member(session, draft) or _enrolled_member(session, draft, findings, actor=actor, now=now)
+    # Held until the sale is written: a merge that is under way moves the sales it sees, and would not see this one.
+    return members.resolve(session, found, hold=True) if found is not None else None
+
+
+def _enrolled_member(session: Session, draft: OrderDraft, findings: list[rules.Finding], *, actor: Actor, now: datetime) -> UUID | None:
     ref = draft.member
     phone = None
     if ref.phone:
@@ -193,7 +210,7 @@ def _known_member(session: Session, draft: OrderDraft) -> UUID | None:
         found = members.by_openid(session, ref.openid)
     if found is None and ref.external_id:
         found = members.by_external(session, draft.channel, ref.external_id)
-    return members.resolve(session, found) if found is not None else None
+    return found
 
 
 def order_values(
@@ -225,12 +242,16 @@ def order_values(
         "points_entry_id": None,
         "points_earned": 0,
         "points_taken_back": 0,
+        "points_trace": None,
+        "promised_at": draft.promised_at,
         "placed_at": draft.placed_at,
         "paid_at": facts.paid_at,
         "shipped_at": None,
         "delivered_at": None,
         "completed_at": facts.completed_at,
         "cancelled_at": None,
+        "captured_at": draft.captured_at,
+        "attached_at": None,
         "taken_in_at": now,
         "updated_at": now,
         **_receiver_values(session, draft, order_id, findings),

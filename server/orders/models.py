@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.kernel.append_only import append_only
-from server.kernel.db import Base, table_args
+from server.kernel.db import Base, register_constraint, register_version, table_args
+from server.orders.errors import ReceiptCreditedError
 
 
 class Order(Base):
-    """A sale. State and instants are what its events and parcels say; ``version`` grows with every change."""
+    """A sale. State and instants are what its events and parcels say; ``version`` grows with every change.
+
+    ``captured_at`` is when an offline till took it down, ``attached_at`` when it was given to a member after it was taken in.
+    """
 
     __tablename__ = "orders"
 
@@ -39,17 +43,21 @@ class Order(Base):
     points_entry_id: Mapped[UUID | None]
     points_earned: Mapped[int] = mapped_column(default=0)
     points_taken_back: Mapped[int] = mapped_column(default=0)
+    points_trace: Mapped[dict[str, Any] | None]
     receiver_name: Mapped[str | None] = mapped_column(sa.String(500))
     receiver_phone: Mapped[str | None] = mapped_column(sa.String(255))
     receiver_address: Mapped[str | None] = mapped_column(sa.Text)
     receiver_name_index: Mapped[str | None] = mapped_column(sa.String(80), index=True)
     receiver_phone_index: Mapped[str | None] = mapped_column(sa.String(80), index=True)
+    promised_at: Mapped[datetime | None]
     placed_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]
     shipped_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
+    captured_at: Mapped[datetime | None]
+    attached_at: Mapped[datetime | None]
     taken_in_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -122,6 +130,28 @@ class OrderEventRow(Base):
 
 
 append_only(OrderEventRow)
+
+
+class OrderPendingEvent(Base):
+    """An event that came before its order; it leaves this table when the order takes it over, or never comes."""
+
+    __tablename__ = "order_pending_events"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(sa.String(32))
+    external_no: Mapped[str] = mapped_column(sa.String(80))
+    event_id: Mapped[str] = mapped_column(sa.String(100))
+    kind: Mapped[str] = mapped_column(sa.String(16))
+    fingerprint: Mapped[str] = mapped_column(sa.String(64))
+    content: Mapped[dict[str, Any]]
+    actor_kind: Mapped[str] = mapped_column(sa.String(16))
+    actor_ref: Mapped[str] = mapped_column(sa.String(64))
+    received_at: Mapped[datetime]
+
+    __table_args__ = table_args(
+        sa.UniqueConstraint("channel", "external_no", "event_id"),
+        sa.Index("ix_order_pending_events_received", "received_at", "id"),
+    )
 
 
 class OrderRefund(Base):
@@ -240,3 +270,59 @@ class TrackingEvent(Base):
         sa.UniqueConstraint("carrier", "tracking_no", "digest"),
         sa.Index("ix_tracking_events_timeline", "tracking_no", "occurred_at"),
     )
+
+
+class OrderPolicy(Base):
+    """One version of what is declared about late news of sales; the highest version holds."""
+
+    __tablename__ = "order_policies"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    offline_days: Mapped[int]
+    claim_days: Mapped[int]
+    claim_tries: Mapped[int]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(80))
+
+    __table_args__ = table_args(sa.CheckConstraint("offline_days >= 1 AND claim_days >= 1 AND claim_tries >= 1", name="bounds_positive"))
+
+
+append_only(OrderPolicy)
+
+
+class ReceiptClaim(Base):
+    """A member's, or for a member the staff's, claim of a receipt, and what became of it.
+
+    ``granted_slot`` is the order on a claim that was granted, so that each order is given away once.
+    """
+
+    __tablename__ = "receipt_claims"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"))
+    outcome: Mapped[str] = mapped_column(sa.String(20))
+    order_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("orders.id"), index=True)
+    granted_slot: Mapped[UUID | None] = mapped_column(unique=True)
+    channel: Mapped[str | None] = mapped_column(sa.String(32))
+    store_code: Mapped[str | None] = mapped_column(sa.String(64))
+    external_no: Mapped[str] = mapped_column(sa.String(80))
+    amount_fen: Mapped[int]
+    placed_on: Mapped[date] = mapped_column(sa.Date)
+    points: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str | None] = mapped_column(sa.String(500))
+    business_day: Mapped[date] = mapped_column(sa.Date)
+    claimed_at: Mapped[datetime]
+    actor_kind: Mapped[str] = mapped_column(sa.String(16))
+    actor_ref: Mapped[str] = mapped_column(sa.String(80))
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("outcome IN ('granted','not_found','ambiguous','already_credited','refunded','too_old')", name="outcome_known"),
+        sa.CheckConstraint("(outcome = 'granted') = (granted_slot IS NOT NULL)", name="granted_has_slot"),
+        sa.CheckConstraint("granted_slot IS NULL OR granted_slot = order_id", name="slot_is_order"),
+        sa.Index("ix_receipt_claims_tries", "member_id", "business_day", "outcome"),
+        sa.Index("ix_receipt_claims_newest", "claimed_at", "id"),
+    )
+
+
+register_constraint("uq_receipt_claims_granted_slot", ReceiptCreditedError)
+register_version("order_policies")

@@ -36,6 +36,7 @@ from server.orders.views import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from sqlalchemy.orm import Session
 
@@ -96,6 +97,9 @@ def search(
     state: str | None = None,
     channel: str | None = None,
     member_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cancelled: bool = True,
 ) -> Page[OrderSummary]:
     """Return orders for staff, newest first.
 
@@ -107,8 +111,17 @@ def search(
         state: only this state.
         channel: only this channel.
         member_id: only this member's.
+        since: only those placed from this instant on.
+        until: only those placed before this instant.
+        cancelled: cancelled orders among them.
     """
     statement = sa.select(Order)
+    if since is not None:
+        statement = statement.where(Order.placed_at >= since)
+    if until is not None:
+        statement = statement.where(Order.placed_at < until)
+    if not cancelled:
+        statement = statement.where(Order.state != "cancelled")
     if text and text.strip():
         statement = statement.where(Order.id.in_(_found_by(session, text.strip())))
     if stage is not None:
@@ -223,12 +236,18 @@ def _detail_of(session: Session, statement: sa.Select[Any]) -> OrderDetail | Non
         points_redeemed=row.points_redeemed,
         points_earned=row.points_earned,
         points_taken_back=row.points_taken_back,
+        points_worked_out=row.points_worked_out,
+        points_entry_id=row.points_entry_id,
+        points_trace=row.points_trace,
+        promised_at=row.promised_at,
         placed_at=row.placed_at,
         paid_at=row.paid_at,
         shipped_at=row.shipped_at,
         delivered_at=row.delivered_at,
         completed_at=row.completed_at,
         cancelled_at=row.cancelled_at,
+        captured_at=row.captured_at,
+        attached_at=row.attached_at,
         receiver=_masked(_opened(session, row)),
         lines=lines_of(session, row.id),
         shipments=shipments_of(session, row.id),
@@ -353,6 +372,27 @@ def parcel(session: Session, shipment_id: UUID) -> tuple[str, str] | None:
     """Return a parcel's (carrier, tracking number), or None."""
     found = session.execute(sa.select(Shipment.carrier, Shipment.tracking_no).where(Shipment.id == shipment_id)).one_or_none()
     return (found[0], found[1]) if found else None
+
+
+def under_way(session: Session, member_ids: Sequence[UUID]) -> bool:
+    """Tell whether anything that these members have paid for has not arrived yet."""
+    statement = sa.select(Order.id).where(Order.member_id.in_(member_ids), Order.state.in_(("paid", "shipped"))).limit(1)
+    return session.scalar(statement) is not None
+
+
+def would_be_first(session: Session, member_id: UUID, *, channel: str | None = None, external_no: str | None = None) -> bool:
+    """Tell whether an order would be the member's first: no other stands, paid or waiting; those called off or refunded whole do not.
+
+    Arguments:
+        session: to read with.
+        member_id: whose.
+        channel: of the order itself, when it may have been reported already.
+        external_no: its number there.
+    """
+    others = sa.select(Order.id).where(Order.member_id == member_id, Order.state.not_in(("cancelled", "refunded")))
+    if channel is not None and external_no is not None:
+        others = others.where(sa.or_(Order.channel != channel, Order.external_no != external_no))
+    return session.scalar(others.limit(1)) is None
 
 
 def counts_by_state(session: Session) -> dict[str, int]:

@@ -9,10 +9,15 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from server.kernel.amounts import split_by_largest_remainder
+from server.kernel.clock import business_date, end_of_day
 from server.orders.drafts import OrderDraft, OrderEvent
 from server.orders.errors import OrderInvalidError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 PLACED = "placed"
 PAID = "paid"
@@ -52,6 +57,8 @@ OWN_EVENT_KINDS = ("received", "completed")
 # Channels that are tills: their sales go over the counter, so nothing is shipped and points are there at once.
 TILL_CHANNELS = frozenset({"till", "pos", "store"})
 
+# Where neither the channel nor the sender of a parcel promised a day: the end of the fifth day after shipping.
+PROMISED_DAYS_AFTER_SHIPPING = 5
 UNLOCK_AFTER_DELIVERY = timedelta(days=7)
 UNLOCK_AFTER_SHIPPING = timedelta(days=30)
 COMPLETE_AFTER_DELIVERY = timedelta(days=7)
@@ -184,6 +191,23 @@ def facts_of(events: Iterable[EventFact], parcels: Sequence[ParcelFact], *, imme
         cancelled_at=first.get("cancelled"),
         refunded_whole=refunded_whole,
     )
+
+
+def promised_at(
+    told: Iterable[tuple[datetime, str, datetime]], order_promise: datetime | None, shipped_at: datetime, zone: ZoneInfo
+) -> datetime:
+    """Return until when a parcel is promised: by the sender's latest word, else the order's promise, else the shop's policy.
+
+    Arguments:
+        told: (when it was said, the event's id, the promise) for each event that promised this parcel; any order gives the same.
+        order_promise: what the channel promised for the whole order.
+        shipped_at: when the parcel was shipped.
+        zone: the shop's.
+    """
+    latest = max(told, default=None)
+    if latest is not None:
+        return latest[2]
+    return order_promise or end_of_day(business_date(shipped_at, zone) + timedelta(days=PROMISED_DAYS_AFTER_SHIPPING), zone)
 
 
 def state_of(facts: Facts) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from server.audit import service as audit
 from server.kernel.actors import SystemActor
-from server.orders import queries, rules
+from server.kernel.db import update_where
+from server.orders import claims, queries, rules
 from server.orders.drafts import OrderEvent
 from server.orders.errors import (
     ExceptionClosedError,
@@ -36,7 +37,9 @@ __all__ = [
     "close_exception",
     "complete_due",
     "confirm_receipt",
+    "forget_member",
     "hold",
+    "hold_named",
     "merge_members",
     "note_coupon",
     "note_findings",
@@ -56,6 +59,15 @@ def hold(session: Session, order_id: UUID) -> None:
         OrderNotFoundError: there is none.
     """
     locked(session, Order.id == order_id)
+
+
+def hold_named(session: Session, channel: str, external_no: str) -> UUID:
+    """Lock an order's row by the channel's own number and return its key.
+
+    Raises:
+        OrderNotFoundError: there is none.
+    """
+    return locked(session, Order.channel == channel, Order.external_no == external_no).id
 
 
 def confirm_receipt(session: Session, order_no: str, member_id: UUID, *, actor: Actor, now: datetime) -> Recorded:
@@ -113,7 +125,9 @@ def complete_due(session: Session, now: datetime, limit: int = 200) -> list[UUID
     return done
 
 
-def note_points_earned(session: Session, order_id: UUID, entry_id: UUID | None, points: int, by_line: Mapping[int, int]) -> None:
+def note_points_earned(
+    session: Session, order_id: UUID, entry_id: UUID | None, points: int, by_line: Mapping[int, int], trace: dict[str, Any] | None = None
+) -> None:
     """Write down what an order earned, on the order and its lines.
 
     Arguments:
@@ -122,11 +136,12 @@ def note_points_earned(session: Session, order_id: UUID, entry_id: UUID | None, 
         entry_id: the accrual, or None when nothing was earned.
         points: whole points.
         by_line: line number → points.
+        trace: why nothing was earned; an accrual keeps its own.
     """
     session.execute(
         sa.update(Order)
         .where(Order.id == order_id)
-        .values(points_worked_out=True, points_entry_id=entry_id, points_earned=points)
+        .values(points_worked_out=True, points_entry_id=entry_id, points_earned=points, points_trace=trace)
         .execution_options(synchronize_session=False)
     )
     for line_no, count in by_line.items():
@@ -239,4 +254,14 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
     """
     orders = sa.update(Order).where(Order.member_id == from_id).values(member_id=into_id, updated_at=now)
     moved = session.execute(orders.execution_options(synchronize_session=False))
-    return {"orders": int(getattr(moved, "rowcount", 0))}
+    carried = {"orders": int(getattr(moved, "rowcount", 0))}
+    claimed = claims.merge_members(session, from_id, into_id)
+    return {**carried, "receipt_claims": claimed} if claimed else carried
+
+
+def forget_member(session: Session, member_id: UUID, *, actor: Actor, now: datetime) -> int:  # noqa: ARG001 - the agreed signature
+    """Blank the receivers of a leaving member's orders; the orders stay for the books. Return how many had one."""
+    claims.forget_member(session, member_id)
+    blank = dict.fromkeys(("receiver_name", "receiver_phone", "receiver_address", "receiver_name_index", "receiver_phone_index"))
+    named = sa.or_(Order.receiver_name.is_not(None), Order.receiver_phone.is_not(None), Order.receiver_address.is_not(None))
+    return update_where(session, sa.update(Order).where(Order.member_id == member_id, named).values(**blank, updated_at=now))

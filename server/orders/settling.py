@@ -92,6 +92,8 @@ def settlement(session: Session, order_id: UUID) -> Settlement:
             refunded_whole=rules.refunded([refund.plain for refund in refunds], money_of(lines), row.payable_fen).whole,
         ),
         placed_at=row.placed_at,
+        captured_at=row.captured_at,
+        attached_at=row.attached_at,
         points_redeemed=row.points_redeemed,
         points_worked_out=row.points_worked_out,
         points_entry_id=row.points_entry_id,

@@ -128,12 +128,18 @@ class OrderDetail:
     points_redeemed: int
     points_earned: int
     points_taken_back: int
+    points_worked_out: bool
+    points_entry_id: UUID | None
+    points_trace: dict[str, Any] | None
+    promised_at: datetime | None
     placed_at: datetime
     paid_at: datetime | None
     shipped_at: datetime | None
     delivered_at: datetime | None
     completed_at: datetime | None
     cancelled_at: datetime | None
+    captured_at: datetime | None
+    attached_at: datetime | None
     receiver: ReceiverView | None
     lines: tuple[LineView, ...]
     shipments: tuple[ShipmentView, ...]
@@ -165,6 +171,8 @@ class Settlement:
     payable_fen: int
     facts: rules.Facts
     placed_at: datetime
+    captured_at: datetime | None
+    attached_at: datetime | None
     points_redeemed: int
     points_worked_out: bool
     points_entry_id: UUID | None

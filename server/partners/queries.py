@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from server.kernel.crypto import Place, vault_of
+from server.kernel.prepared import Autocommit, Prepared
 from server.partners import models
 
 
@@ -51,7 +52,7 @@ class PartnerView:
 
 
 # Built once, and columns only: every call of a partner runs it.
-_LIVE_KEY = (
+_LIVE_KEY = Prepared(
     sa.select(
         models.PartnerKey.id,
         models.PartnerKey.secret_sealed,
@@ -65,9 +66,9 @@ _LIVE_KEY = (
 )
 
 
-def key(session: Session, key_id: str) -> PartnerKey | None:
+def key(session: Session | Autocommit, key_id: str) -> PartnerKey | None:
     """Return a key that is live, or None; ``active`` tells whether its partner is."""
-    row = session.execute(_LIVE_KEY, {"key_id": key_id}).one_or_none()
+    row = _LIVE_KEY.one_or_none(session, {"key_id": key_id})
     if row is None:
         return None
     secret = vault_of(session).open(row.secret_sealed, Place("partner_keys", "secret_sealed", row.id))

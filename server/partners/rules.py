@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 
-SCOPES = ("members:read", "orders:write", "points:write", "coupons:write", "tickets:write", "stock:write")
+SCOPES = ("members:read", "orders:write", "points:write", "coupons:write", "rewards:write", "tickets:write", "stock:write")
 LIVE_KEYS = 2
 TOLERANCE_SECONDS = 300
 _NONCE = re.compile(r"[\x21-\x7e]{16,64}")

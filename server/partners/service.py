@@ -16,6 +16,7 @@ from server.kernel.actors import Actor
 from server.kernel.crypto import Place, vault_of
 from server.kernel.db import insert_if_absent, update_where
 from server.kernel.ids import random_code, uuid7
+from server.kernel.prepared import Autocommit
 from server.partners import rules
 from server.partners.errors import NonceReusedError, PartnerNameTakenError, PartnerNotFoundError, ScopeUnknownError, TooManyKeysError
 from server.partners.models import Partner, PartnerKey, PartnerNonce
@@ -198,7 +199,7 @@ def change(
     )
 
 
-def take_nonce(session: Session, key_id: str, nonce: str, *, now: datetime) -> None:
+def take_nonce(session: Session | Autocommit, key_id: str, nonce: str, *, now: datetime) -> None:
     """Take a nonce; of two requests that send the same one, one is let in.
 
     Raises:

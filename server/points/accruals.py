@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from server.kernel.clock import business_date
 from server.kernel.db import zone_of
 from server.kernel.errors import InvalidError
 from server.points import books, events, ledger
@@ -35,6 +36,7 @@ def accrue(
     expires_at: datetime | None = None,
     rule: RuleRef | None = None,
     details: dict[str, Any] | None = None,
+    as_of: datetime | None = None,
 ) -> EntryView:
     """Give a member points.
 
@@ -52,6 +54,7 @@ def accrue(
         expires_at: first instant at which they are gone; by the rule's policy when None, never without a rule.
         rule: the rule version that gave them.
         details: the trace of why, kept as it is.
+        as_of: when they were earned, for what is told later: their business day, and what their expiry counts from.
 
     Raises:
         InvalidError: points below one.
@@ -59,14 +62,15 @@ def accrue(
     """
     count = positive(points)
     content = books.fingerprint("accrue", member_id, count, reason, available_at)
-    account = books.lock_account(session, member_id, now)
-    replayed = books.find_replay(session, source, content)
+    account, replayed = books.lock_for(session, member_id, source, content, now)
     if replayed is not None:
         return replayed
     if expires_at is None and rule is not None:
-        expires_at = rule.expiry.expires_at(now, zone_of(session))
+        expires_at = rule.expiry.expires_at(as_of or now, zone_of(session))
     rule_id = rule.id if rule else None
     draft = Draft(account, "accrue", count, source, content, reason, rule_id=rule_id, details=details, topic=events.ACCRUED)
+    if as_of is not None:
+        draft.business_day = business_date(as_of, zone_of(session))
     if available_at is not None and available_at > now:
         draft.move("issuer", "pending", count)
         draft.open_lot(count, state="pending", unlock_at=available_at, expires_at=expires_at, now=now)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
-from server.kernel.db import UuidType, insert_if_absent
+from server.kernel.column_types import UuidType
+from server.kernel.db import insert_if_absent
+from server.kernel.prepared import Prepared, together
 from server.points.errors import SourceConflictError
 from server.points.models import PointsAccount, PointsAllocation, PointsEntry, PointsLot
 
@@ -128,19 +130,36 @@ def lock_accounts(session: Session, member_ids: Iterable[UUID]) -> dict[UUID, Ac
 
 
 # These two are built once: every verb runs them. A foreign key has no type yet while models are imported, hence the parameter's own.
-_LOCK_ACCOUNT = (
+_LOCK_ACCOUNT = Prepared(
     sa.select(*(_ACCOUNTS.c[name] for name in ("member_id", "pending", "available", "reserved", "debt_owed", "merged_into")))
     .where(_ACCOUNTS.c.member_id == sa.bindparam("member_id", type_=UuidType()))
     .with_for_update()
 )
 _VIEW = tuple(_ENTRIES.c[name] for name in ("id", "member_id", "kind", "points", "available_after", "pending_after", "occurred_at"))
-_REPLAY = sa.select(*_VIEW, _ENTRIES.c.fingerprint).where(
-    _ENTRIES.c.source_namespace == sa.bindparam("namespace"), _ENTRIES.c.source_key == sa.bindparam("key")
+_REPLAY = Prepared(
+    sa.select(*_VIEW, _ENTRIES.c.fingerprint).where(
+        _ENTRIES.c.source_namespace == sa.bindparam("namespace"), _ENTRIES.c.source_key == sa.bindparam("key")
+    )
 )
 
 
 def _locked(session: Session, member_id: UUID) -> Any:
-    return session.execute(_LOCK_ACCOUNT, {"member_id": member_id}).one_or_none()
+    return _LOCK_ACCOUNT.one_or_none(session, {"member_id": member_id})
+
+
+def lock_for(session: Session, member_id: UUID, source: Source, content: str, now: datetime) -> tuple[Account, EntryView | None]:
+    """Lock the account that holds a member's points, then look for the entry a source made before: both in one trip.
+
+    Raises:
+        SourceConflictError: the source made an entry of other content.
+    """
+    keys = {"namespace": source.namespace, "key": source.key}
+    accounts, entries = together(session, [(_LOCK_ACCOUNT, {"member_id": member_id}), (_REPLAY, keys)])
+    if not accounts or accounts[0].merged_into is not None:
+        return lock_account(session, member_id, now), find_replay(session, source, content)
+    row = accounts[0]
+    account = Account(row.member_id, row.pending, row.available, row.reserved, row.debt_owed)
+    return account, _replayed(entries[0], content) if entries else None
 
 
 def find_replay(session: Session, source: Source, content: str) -> EntryView | None:
@@ -149,9 +168,11 @@ def find_replay(session: Session, source: Source, content: str) -> EntryView | N
     Raises:
         SourceConflictError: when it was made by other content.
     """
-    row = session.execute(_REPLAY, {"namespace": source.namespace, "key": source.key}).one_or_none()
-    if row is None:
-        return None
+    row = _REPLAY.one_or_none(session, {"namespace": source.namespace, "key": source.key})
+    return None if row is None else _replayed(row, content)
+
+
+def _replayed(row: Any, content: str) -> EntryView:
     if row.fingerprint != content:
         raise SourceConflictError
     return replace(EntryView(*row[:-1]), replayed=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from server.kernel.clock import business_date
-from server.kernel.db import insert_all_absent, insert_rows, zone_of
+from server.kernel.db import insert_all_absent, insert_rows, one_of, zone_of
 from server.kernel.outbox import OutboxEvent
 from server.points import books, events, queries
 from server.points.accruals import positive
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accrual:
-    """One accrual of a batch; the fields mean what they mean to ``accrue``."""
+    """One accrual of a batch; the fields mean what they mean to ``accrue``. An expiry of its own goes before its rule's."""
 
     member_id: UUID
     points: Points
@@ -45,6 +45,7 @@ class Accrual:
     occurred_at: datetime
     rule: RuleRef | None = None
     details: dict[str, Any] | None = None
+    expires_at: datetime | None = None
 
 
 class _DatedJournal(Journal):
@@ -131,7 +132,9 @@ def accrue_many(session: Session, items: Sequence[Accrual], *, actor: Actor, ann
             details=item.details,
             topic=events.ACCRUED if announce else None,
         )
-        expires_at = item.rule.expiry.expires_at(item.occurred_at, zone_of(session)) if item.rule else None
+        expires_at = item.expires_at
+        if expires_at is None and item.rule is not None:
+            expires_at = item.rule.expiry.expires_at(item.occurred_at, zone_of(session))
         repaid = min(account.debt_owed, count)
         draft.move("issuer", "debt", repaid)
         draft.move("issuer", "available", count - repaid)
@@ -144,15 +147,32 @@ def accrue_many(session: Session, items: Sequence[Accrual], *, actor: Actor, ann
     return views
 
 
+def hold(session: Session, opened: dict[UUID, datetime]) -> dict[UUID, UUID]:
+    """Open and lock the accounts of many members at once, for whoever reads something under a cap before it gives.
+
+    Arguments:
+        session: of an open transaction.
+        opened: member → the instant an account that is missing opens with.
+
+    Returns:
+        Member → the member whose account holds their points.
+    """
+    homes = queries.homes(session, opened)
+    _locked(session, {homes.get(member_id, member_id): instant for member_id, instant in opened.items()})
+    return homes
+
+
 def _locked(session: Session, opened: dict[UUID, datetime]) -> tuple[dict[UUID, books.Account], dict[UUID, int]]:
     """Open the accounts that are missing, lock all of them in the order of their ids, and return them with their versions."""
     wanted = sorted(opened)
     fresh = {"pending": 0, "available": 0, "reserved": 0, "debt_owed": 0, "version": 0, "merged_into": None}
-    there = set(session.scalars(sa.select(PointsAccount.member_id).where(PointsAccount.member_id.in_(wanted))))
+    there = set(session.scalars(sa.select(PointsAccount.member_id).where(one_of(session, PointsAccount.member_id, wanted))))
     rows = [{"member_id": member_id, **fresh, "opened_at": opened[member_id]} for member_id in wanted if member_id not in there]
     insert_all_absent(session, PointsAccount, rows)
     accounts = books.lock_accounts(session, wanted)
-    versions = session.execute(sa.select(PointsAccount.member_id, PointsAccount.version).where(PointsAccount.member_id.in_(wanted)))
+    versions = session.execute(
+        sa.select(PointsAccount.member_id, PointsAccount.version).where(one_of(session, PointsAccount.member_id, wanted))
+    )
     return accounts, {row.member_id: row.version for row in versions}
 
 
@@ -174,7 +194,7 @@ def _known(session: Session, items: Sequence[Accrual]) -> dict[tuple[str, str], 
                 PointsEntry.available_after,
                 PointsEntry.pending_after,
                 PointsEntry.occurred_at,
-            ).where(PointsEntry.source_namespace == namespace, PointsEntry.source_key.in_(keys))
+            ).where(PointsEntry.source_namespace == namespace, one_of(session, PointsEntry.source_key, keys))
         )
         known.update({(namespace, row[0]): (row[1], EntryView(*row[2:])) for row in rows})
     return known

@@ -83,8 +83,75 @@ class RuleInvalidError(InvalidError):
     message = "The points rule is not valid."
 
 
+class DraftMissingError(NotFoundError):
+    """There is no draft of this rule."""
+
+    code = "points_draft_not_found"
+    message = "There is no draft of this points rule."
+
+
+class DraftChangedError(ConflictError):
+    """Somebody else changed or published the draft meanwhile."""
+
+    code = "points_draft_changed"
+    message = "Somebody else changed the draft of this rule. Please look at it again."
+
+
+class NothingToTryError(ConflictError):
+    """A dry run was asked for without any draft."""
+
+    code = "points_dry_run_empty"
+    message = "There is no draft to try out. Save a rule as a draft first."
+
+
+class DryRunUnderWayError(ConflictError):
+    """Another dry run is still running."""
+
+    code = "points_dry_run_under_way"
+    message = "Another dry run is still running. Please wait until it ends."
+
+
+class MonthOrderError(ConflictError):
+    """A month cannot be closed now.
+
+    Arguments:
+        month: which one, ``2026-05``.
+    """
+
+    code = "points_month_order"
+    message = "The month %(month)s cannot be closed now: months are closed once and in order."
+
+
+class OpeningNotFoundError(NotFoundError):
+    """There is no such file of opening balances."""
+
+    code = "points_opening_not_found"
+    message = "There is no such file of opening balances."
+
+
+class OpeningEmptyError(ConflictError):
+    """Nothing in the file can be taken in."""
+
+    code = "points_opening_empty"
+    message = "Nothing in this file can be taken in."
+
+
+class OpeningChangedError(ConflictError):
+    """The rows are no longer those that were asked about."""
+
+    code = "points_opening_changed"
+    message = "The rows of this file are no longer those that were asked about."
+
+
 class ReasonRequiredError(InvalidError):
-    """An adjustment came without a reason."""
+    """A change came without a reason."""
 
     code = "reason_required"
     message = "Please give a reason."
+
+
+class ControlsChangedError(ConflictError):
+    """The limit that was to be raised is another one by now."""
+
+    code = "controls_changed"
+    message = "The limit was changed since this was asked for. Please ask again."

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any, cast
 import sqlalchemy as sa
 
 from server.kernel.clock import business_date
-from server.kernel.db import UuidType, insert_all_absent, zone_of
+from server.kernel.column_types import UuidType
+from server.kernel.db import absent, insert_all_absent, zone_of
 from server.kernel.ids import uuid7
 from server.kernel.outbox import OutboxEvent
+from server.kernel.prepared import Prepared, PreparedInsert, numbered, together
 from server.points.books import Account, EntryView, Lot
 from server.points.models import MEMBER_ACCOUNTS, PointsAccount, PointsAllocation, PointsEntry, PointsLot, PointsPosting
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
+    from datetime import date, datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -34,16 +37,19 @@ _POSTINGS = cast("sa.Table", PointsPosting.__table__)
 _LOTS = cast("sa.Table", PointsLot.__table__)
 _ALLOCATIONS = cast("sa.Table", PointsAllocation.__table__)
 
-_INSERT = {table.name: sa.insert(table) for table in (_ENTRIES, _POSTINGS, _LOTS, _ALLOCATIONS)}
+_INSERT = {table.name: PreparedInsert(table) for table in (_ENTRIES, _POSTINGS, _LOTS, _ALLOCATIONS)}
+
+# A single entry has few rows of each kind: then all of it goes to the database in one trip.
+_FEW = PreparedInsert.TOGETHER
 
 # Built once: SQLAlchemy finds the compiled form of an equal statement again, but not for free.
-_WRITE_ACCOUNT = (
+_WRITE_ACCOUNT = Prepared(
     sa.update(_ACCOUNTS)
     .where(_ACCOUNTS.c.member_id == sa.bindparam("of_member", type_=UuidType()))
     .values({name: sa.bindparam(f"new_{name}") for name in ("pending", "available", "reserved", "debt_owed")})
     .values(version=_ACCOUNTS.c.version + 1)
 )
-_WRITE_LOT = (
+_WRITE_LOT = Prepared(
     sa.update(_LOTS)
     .where(_LOTS.c.id == sa.bindparam("of_lot", type_=UuidType()))
     .values(
@@ -65,6 +71,7 @@ class Draft:
     rule_id: UUID | None = None
     reverses_id: UUID | None = None
     details: dict[str, Any] | None = None
+    business_day: date | None = None
     topic: str | None = None
     id: UUID = field(default_factory=uuid7)
     postings: dict[tuple[str, UUID | None], int] = field(default_factory=dict)
@@ -157,7 +164,7 @@ class Journal:
                 "available_after": account.available,
                 "pending_after": account.pending,
                 "occurred_at": self._now,
-                "business_day": self._day,
+                "business_day": draft.business_day or self._day,
                 "actor_kind": self._actor.kind,
                 "actor_ref": self._actor.ref[:80],
             }
@@ -196,29 +203,33 @@ class Journal:
         if not self._entries:
             return
         session = self._session
-        for table, rows in (
-            (_ENTRIES, self._entries),
-            (_LOTS, self._new_lots),
-            (_POSTINGS, self._postings),
-            (_ALLOCATIONS, self._allocations),
-        ):
-            if rows:
-                # As parameters, one row or many: values within the statement would be compiled anew at every call.
-                session.execute(_INSERT[table.name], rows[0] if len(rows) == 1 else rows)
-        for_accounts = [
-            {
-                "of_member": account.member_id,
-                "new_pending": account.pending,
-                "new_available": account.available,
-                "new_reserved": account.reserved,
-                "new_debt_owed": account.debt_owed,
-            }
-            for account in self._accounts.values()
-        ]
-        session.execute(_WRITE_ACCOUNT, for_accounts)
-        if self._lots:
-            session.execute(_WRITE_LOT, [_changed_lot(lot) for lot in self._lots.values()])
+        changed = [_changed_account(account) for account in self._accounts.values()]
+        lots = [_changed_lot(lot) for lot in self._lots.values()]
+        tables = ((_ENTRIES, self._entries), (_LOTS, self._new_lots), (_POSTINGS, self._postings), (_ALLOCATIONS, self._allocations))
+        if max(len(self._postings), len(self._allocations), len(lots)) <= _FEW:
+            parts: list[tuple[Prepared, Mapping[str, Any]]] = [
+                (_INSERT[table.name].of(len(rows)), numbered(rows)) for table, rows in tables if rows
+            ]
+            parts += [(_WRITE_ACCOUNT, account) for account in changed]
+            parts += [(_WRITE_LOT, lot) for lot in lots]
+            parts += [absent(session, OutboxEvent, event) for event in self._events]
+            together(session, parts)
+            return
+        for table, rows in tables:
+            _INSERT[table.name].run(session, rows)
+        _WRITE_ACCOUNT.run_each(session, changed)
+        _WRITE_LOT.run_each(session, lots)
         insert_all_absent(session, OutboxEvent, self._events)
+
+
+def _changed_account(account: Account) -> dict[str, Any]:
+    return {
+        "of_member": account.member_id,
+        "new_pending": account.pending,
+        "new_available": account.available,
+        "new_reserved": account.reserved,
+        "new_debt_owed": account.debt_owed,
+    }
 
 
 def _lot_row(lot: Lot) -> dict[str, Any]:

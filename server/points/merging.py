@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from server.kernel.actors import SystemActor
 from server.kernel.source import Source
 from server.kernel.text import N_
-from server.points import books, queries
+from server.points import books, caps, queries
 from server.points.ledger import Draft, Journal
 from server.points.models import PointsAccount, PointsCheckIn, PointsLot, PointsReservation
 
@@ -63,6 +63,7 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
         .values(member_id=survivor_id)
         .execution_options(synchronize_session=False)
     )
+    caps.merge(session, from_id, survivor_id)
     session.execute(
         sa.update(PointsAccount)
         .where(sa.or_(PointsAccount.member_id == from_id, PointsAccount.merged_into == from_id))

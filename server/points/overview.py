@@ -22,7 +22,7 @@ _EXPIRY_BUCKETS = (7, 30, 90, 365)
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One entry of the whole ledger."""
+    """One entry of the whole ledger. ``business_day`` lies before the day of ``occurred_at`` where the fact was told late."""
 
     id: UUID
     member_id: UUID
@@ -36,6 +36,7 @@ class LedgerRow:
     actor_kind: str
     actor_ref: str
     occurred_at: datetime
+    business_day: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,13 @@ class EntryDetail:
 
 @dataclass(frozen=True, slots=True)
 class LedgerFilter:
-    """What to look for; every part that is not None must fit."""
+    """What to look for; every part that is not None must fit. Days are business days, by which the day's totals count too."""
 
     member_id: UUID | None = None
     kind: str | None = None
     source: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    first_day: date | None = None
+    last_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,12 @@ def search_entries(session: Session, wanted: LedgerFilter, page: PageRequest) ->
         by_key = PointsEntry.source_key.startswith(wanted.source, autoescape=True)
         by_both = sa.and_(PointsEntry.source_namespace == namespace, PointsEntry.source_key.startswith(key, autoescape=True))
         statement = statement.where(sa.or_(by_key, by_both) if slash else by_key)
-    if wanted.since is not None:
-        statement = statement.where(PointsEntry.occurred_at >= wanted.since)
-    if wanted.until is not None:
-        statement = statement.where(PointsEntry.occurred_at < wanted.until)
+    if wanted.first_day is not None:
+        # Nothing is told before it happens, so the index the page is sorted by bounds the search from below.
+        told_from = start_of_day(wanted.first_day, zone_of(session))
+        statement = statement.where(PointsEntry.business_day >= wanted.first_day, PointsEntry.occurred_at >= told_from)
+    if wanted.last_day is not None:
+        statement = statement.where(PointsEntry.business_day <= wanted.last_day)
     rows = session.execute(keyset(statement, PointsEntry.occurred_at, PointsEntry.id, page)).all()
     return page_of([LedgerRow(*row) for row in rows], page, lambda entry: (entry.occurred_at, entry.id))
 
@@ -221,12 +224,12 @@ def totals(session: Session) -> Totals:
     return Totals(*(int(value) for value in row))
 
 
-def expiring(session: Session, today: date) -> list[ExpiringSoon]:
-    """Return how many points expire within 7, 30, 90 and 365 days."""
+def expiring(session: Session, today: date, within: tuple[int, ...] = _EXPIRY_BUCKETS) -> list[ExpiringSoon]:
+    """Return how many points expire within so many days: 7, 30, 90 and 365 unless others are asked for."""
     zone = zone_of(session)
     start = start_of_day(today, zone)
     found = []
-    for days in _EXPIRY_BUCKETS:
+    for days in within:
         row = session.execute(
             sa.select(
                 sa.func.coalesce(sa.func.sum(PointsLot.left_ - PointsLot.reserved), 0),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from server.points.models import PointsAccount, PointsAllocation, PointsEntry, PointsLot, PointsPosting
+from server.points.models import PointsAccount, PointsAllocation, PointsEntry, PointsLot, PointsPosting, PointsRuleBudget, PointsRuleShare
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -20,8 +20,8 @@ class Drift:
     """Two numbers that should be equal and are not.
 
     Arguments:
-        check: which proof failed (``account_ledger``, ``account_lots``, ``lot_allocations``, ``entry_balance``).
-        subject: id of the member, lot or entry.
+        check: which proof failed (``account_ledger``, ``account_lots``, ``lot_allocations``, ``entry_balance``, ``rule_budget``).
+        subject: id of the member, lot or entry, or code of the rule.
         name: which of its numbers.
         expected: by the append-only books.
         found: in the cache.
@@ -38,9 +38,15 @@ def prove(session: Session) -> list[Drift]:
     """Compare all books; an empty list means that they agree.
 
     Returns:
-        At most 200 drifts for each of the four proofs.
+        At most 200 drifts for each of the five proofs.
     """
-    return [*_accounts_by_ledger(session), *_accounts_by_lots(session), *_lots_by_allocations(session), *_entries_balance(session)]
+    return [
+        *_accounts_by_ledger(session),
+        *_accounts_by_lots(session),
+        *_lots_by_allocations(session),
+        *_entries_balance(session),
+        *_budgets_by_shares(session),
+    ]
 
 
 def _sum_where(condition: sa.ColumnElement[bool], amount: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
@@ -137,3 +143,15 @@ def _entries_balance(session: Session) -> list[Drift]:
         .limit(MAX_DRIFTS)
     ).all()
     return [Drift("entry_balance", str(row.id), "sum of postings", 0, int(row.total)) for row in rows]
+
+
+def _budgets_by_shares(session: Session) -> list[Drift]:
+    sums = sa.select(PointsRuleShare.code, sa.func.sum(PointsRuleShare.given).label("given")).group_by(PointsRuleShare.code).subquery()
+    expected = sa.func.coalesce(sums.c.given, 0)
+    rows = session.execute(
+        sa.select(PointsRuleBudget.code, PointsRuleBudget.given, expected.label("by_members"))
+        .outerjoin(sums, sums.c.code == PointsRuleBudget.code)
+        .where(PointsRuleBudget.given != expected)
+        .limit(MAX_DRIFTS)
+    ).all()
+    return [Drift("rule_budget", row.code, "given", int(row.by_members), row.given) for row in rows]

@@ -9,16 +9,16 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from server.kernel.clock import end_of_day, start_of_day
-from server.kernel.db import zone_of
+from server.kernel.clock import start_of_day
+from server.kernel.db import one_of, zone_of
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
 from server.points.models import PointsAccount, PointsCheckIn, PointsEntry, PointsLot, PointsRule, PointsSettings
 from server.points.overview import daily_totals, entry_detail, search_entries
 from server.points.proofs import Drift, prove
-from server.points.rules import DebtPolicy, PolicySettings, Rule, RuleRef, read_expiry, read_rule
+from server.points.rules import DatedRule, DebtPolicy, PolicySettings, Rule, Rulebook, RuleRef, read_expiry, read_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from sqlalchemy.orm import Session
 
@@ -92,6 +92,8 @@ class RuleView:
     valid_until: datetime | None
     created_at: datetime
     created_by: str
+    reason: str | None
+    dry_run_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,19 @@ def homes(session: Session, member_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     rows = session.execute(sa.select(PointsAccount.member_id, PointsAccount.merged_into).where(PointsAccount.member_id.in_(wanted)))
     merged = {row.member_id: row.merged_into for row in rows}
     return {member_id: merged.get(member_id) or member_id for member_id in wanted}
+
+
+def records_of(session: Session, member_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """Return member → their own record and those whose points were merged into theirs: what was told of them stands under their ids."""
+    found: dict[UUID, list[UUID]] = {member_id: [member_id] for member_id in member_ids}
+    rows = session.execute(
+        sa.select(PointsAccount.merged_into, PointsAccount.member_id)
+        .where(one_of(session, PointsAccount.merged_into, list(found)))
+        .order_by(PointsAccount.member_id)
+    )
+    for row in rows:
+        found[row.merged_into].append(row.member_id)
+    return found
 
 
 def balance(session: Session, member_id: UUID, *, now: datetime | None = None) -> Balance:
@@ -176,6 +191,12 @@ def find_entry(session: Session, entry_id: UUID) -> EntryRow | None:
     return _entry_row(row) if row is not None else None
 
 
+def details_of(session: Session, entry_id: UUID) -> dict[str, Any] | None:
+    """Return the trace an entry keeps, or None."""
+    found: dict[str, Any] | None = session.scalar(sa.select(PointsEntry.details).where(PointsEntry.id == entry_id))
+    return found
+
+
 def _entry_row(row: Any) -> EntryRow:
     return EntryRow(
         row.id,
@@ -214,6 +235,20 @@ def entry_of_source(session: Session, source: Source) -> UUID | None:
     )
 
 
+def left_of_entry(session: Session, entry_id: UUID) -> int:
+    """Return how many points of an entry were neither reversed nor returned yet."""
+    back = sa.orm.aliased(PointsEntry)
+    taken = sa.select(sa.func.coalesce(sa.func.sum(sa.func.abs(back.points)), 0)).where(back.reverses_id == entry_id).scalar_subquery()
+    return int(session.scalar(sa.select(sa.func.abs(PointsEntry.points) - taken).where(PointsEntry.id == entry_id)) or 0)
+
+
+def member_of_source(session: Session, source: Source) -> UUID | None:
+    """Return whose entry a source made, or None."""
+    return session.scalar(
+        sa.select(PointsEntry.member_id).where(PointsEntry.source_namespace == source.namespace, PointsEntry.source_key == source.key)
+    )
+
+
 def namespace_of_entry(session: Session, entry_id: UUID) -> str | None:
     """Return whose source made an entry, or None when there is no such entry."""
     return session.scalar(sa.select(PointsEntry.source_namespace).where(PointsEntry.id == entry_id))
@@ -227,12 +262,21 @@ def settings(session: Session) -> PolicySettings:
     return PolicySettings() if row is None else PolicySettings(DebtPolicy(row.debt_policy), row.reopen_days)
 
 
-def rule_versions(session: Session, *, code: str | None = None) -> list[RuleView]:
-    """Return the newest version of every rule, or all versions of one rule, newest first."""
+def rule_versions(session: Session, *, code: str | None = None, as_of: datetime | None = None) -> list[RuleView]:
+    """Return the newest version of every rule, or all versions of one rule, newest first.
+
+    Arguments:
+        session: any.
+        code: of the one rule.
+        as_of: of every rule the version that was the newest at this instant.
+    """
     columns = [getattr(PointsRule, name) for name in RuleView.__slots__]
     statement = sa.select(*columns)
     if code is None:
-        newest = sa.select(PointsRule.code, sa.func.max(PointsRule.version).label("version")).group_by(PointsRule.code).subquery()
+        highest = sa.select(PointsRule.code, sa.func.max(PointsRule.version).label("version")).group_by(PointsRule.code)
+        if as_of is not None:
+            highest = highest.where(PointsRule.created_at <= as_of)
+        newest = highest.subquery()
         statement = statement.join(newest, sa.and_(newest.c.code == PointsRule.code, newest.c.version == PointsRule.version))
     else:
         statement = statement.where(PointsRule.code == code)
@@ -240,27 +284,49 @@ def rule_versions(session: Session, *, code: str | None = None) -> list[RuleView
     return [RuleView(*row) for row in rows]
 
 
+def rulebook(session: Session, *, as_of: datetime | None = None) -> Rulebook:
+    """Return the newest version of every rule that is enabled; the book tells which of them hold at an instant.
+
+    Arguments:
+        session: any.
+        as_of: the newest version as it was at this instant, for what is told late; None for now.
+    """
+    return Rulebook(
+        [
+            DatedRule(
+                read_rule(rule.kind, rule.document, RuleRef(rule.id, rule.code, rule.version, read_expiry(rule.document))),
+                rule.valid_from,
+                rule.valid_until,
+            )
+            for rule in rule_versions(session, as_of=as_of)
+            if rule.enabled
+        ]
+    )
+
+
 def active_rules(session: Session, now: datetime) -> list[Rule]:
     """Return the rules that hold at an instant: newest version, enabled, inside its window."""
-    return [
-        read_rule(rule.kind, rule.document, RuleRef(rule.id, rule.code, rule.version, read_expiry(rule.document)))
-        for rule in rule_versions(session)
-        if rule.enabled and (rule.valid_from is None or rule.valid_from <= now) and (rule.valid_until is None or now < rule.valid_until)
-    ]
+    return rulebook(session).at(now)
+
+
+def rule_names(session: Session) -> dict[str, str]:
+    """Return code → name of every rule, as its newest version has it."""
+    return {rule.code: rule.name for rule in rule_versions(session)}
 
 
 def earned_on(session: Session, member_id: UUID, day: date) -> dict[str, int]:
-    """Return rule code → points a member earned by it on a business day, for daily caps.
+    """Return rule code → points a member earned by it on a business day, whenever that was told and by whichever record, for daily caps.
 
     Call ``service.open_account`` first: under its lock no other accrual can slip in between.
     """
     zone = zone_of(session)
     documents = session.scalars(
         sa.select(PointsEntry.details).where(
-            PointsEntry.member_id == member_id,
+            PointsEntry.member_id.in_(records_of(session, [member_id])[member_id]),
             PointsEntry.kind == "accrue",
+            # Nothing is told before it happens, so the index of the statement bounds the search from below.
             PointsEntry.occurred_at >= start_of_day(day, zone),
-            PointsEntry.occurred_at < end_of_day(day, zone),
+            PointsEntry.business_day == day,
         )
     )
     earned: dict[str, int] = {}

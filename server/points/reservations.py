@@ -54,8 +54,7 @@ def reserve(
     if not 1 <= count <= MAX_POINTS:
         raise InvalidError(fields={"points": f"1–{MAX_POINTS}"})
     content = books.fingerprint("reserve", member_id, count, reason)
-    account = books.lock_account(session, member_id, now)
-    replayed = books.find_replay(session, source, content)
+    account, replayed = books.lock_for(session, member_id, source, content, now)
     if replayed is not None:
         return replayed
     journal = Journal(session, actor, now)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from server.kernel.actors import Actor
 
 _MAX_REOPEN_DAYS = 3650
+CODE_TAKEN = N_("Another rule has this code.")
 
 DEFAULT_RULES = (
     ("purchase", PER_AMOUNT, N_("Purchase points"), {"fen_per_point": 100, "expiry": {"kind": "year_end", "count": 1}}),
@@ -42,11 +43,14 @@ class RuleDraft:
 
     Arguments:
         code: names the rule through all its versions.
-        kind: ``per_amount`` or ``check_in``.
+        kind: ``per_amount``, ``multiplier``, ``event`` or ``check_in``.
         name: shown to staff and members.
         document: the rule's values, see ``rules.read_rule`` and ``rules.read_expiry``.
         enabled: False switches the rule off from this version on.
         valid_from, valid_until: the window it holds in; None for open.
+        reason: why it is published, for the record.
+        dry_run_id: the dry run that was made for it, if any.
+        is_first: refused when the code has a version, or a draft, already: whoever writes a new rule means no other one.
     """
 
     code: str
@@ -56,10 +60,54 @@ class RuleDraft:
     enabled: bool = True
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+    reason: str | None = None
+    dry_run_id: UUID | None = None
+    is_first: bool = False
 
 
 def save_rule(session: Session, draft: RuleDraft, *, actor: Actor, now: datetime) -> UUID:
     """Write a new version of a rule, the first if the code is new.
+
+    Raises:
+        RuleInvalidError: a document that makes no sense.
+        InvalidError: a bad code, name or window, or another kind than the rule has.
+    """
+    last = check(session, draft)
+    rule_id = uuid7()
+    version = last.version + 1 if last else 1
+    session.execute(
+        sa.insert(PointsRule).values(
+            id=rule_id,
+            code=draft.code,
+            version=version,
+            kind=draft.kind,
+            name=draft.name.strip(),
+            document=draft.document,
+            enabled=draft.enabled,
+            valid_from=draft.valid_from,
+            valid_until=draft.valid_until,
+            created_at=now,
+            created_by=actor.ref[:80],
+            reason=(draft.reason or "").strip()[:300] or None,
+            dry_run_id=draft.dry_run_id,
+        )
+    )
+    audit.record(
+        session,
+        actor=actor,
+        action="points_rule.save",
+        subject_type="points_rule",
+        subject_id=rule_id,
+        before={"version": last.version, "document": last.document, "enabled": last.enabled} if last else None,
+        after={"code": draft.code, "version": version, "document": draft.document, "enabled": draft.enabled},
+        reason=(draft.reason or "").strip() or None,
+        now=now,
+    )
+    return rule_id
+
+
+def check(session: Session, draft: RuleDraft) -> Any:
+    """Look whether a draft can be a version of its rule; return the newest version there is, or None.
 
     Raises:
         RuleInvalidError: a document that makes no sense.
@@ -78,39 +126,14 @@ def save_rule(session: Session, draft: RuleDraft, *, actor: Actor, now: datetime
         .order_by(PointsRule.version.desc())
         .limit(1)
     ).one_or_none()
-    if last is not None and last.kind != draft.kind:
+    if last is not None and draft.is_first:
+        fields["code"] = CODE_TAKEN
+    elif last is not None and last.kind != draft.kind:
         fields["kind"] = last.kind
     if fields:
         raise InvalidError(fields=fields)
-    rule_id = uuid7()
-    version = last.version + 1 if last else 1
-    read_rule(draft.kind, draft.document, RuleRef(rule_id, draft.code, version, read_expiry(draft.document)))
-    session.execute(
-        sa.insert(PointsRule).values(
-            id=rule_id,
-            code=draft.code,
-            version=version,
-            kind=draft.kind,
-            name=draft.name.strip(),
-            document=draft.document,
-            enabled=draft.enabled,
-            valid_from=draft.valid_from,
-            valid_until=draft.valid_until,
-            created_at=now,
-            created_by=actor.ref[:80],
-        )
-    )
-    audit.record(
-        session,
-        actor=actor,
-        action="points_rule.save",
-        subject_type="points_rule",
-        subject_id=rule_id,
-        before={"version": last.version, "document": last.document, "enabled": last.enabled} if last else None,
-        after={"code": draft.code, "version": version, "document": draft.document, "enabled": draft.enabled},
-        now=now,
-    )
-    return rule_id
+    read_rule(draft.kind, draft.document, RuleRef(uuid7(), draft.code, 1, read_expiry(draft.document)))
+    return last
 
 
 def ensure_default_rules(session: Session, *, actor: Actor, now: datetime) -> int:

@@ -8,7 +8,7 @@ modules of their own; all of them are offered here.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from server.audit import service as audit
@@ -48,6 +48,7 @@ __all__ = [
     "adjust",
     "change_settings",
     "check_in",
+    "checked_adjustment",
     "ensure_default_rules",
     "expire_due",
     "merge_members",
@@ -68,7 +69,7 @@ __all__ = [
 def open_account(session: Session, member_id: UUID, *, now: datetime) -> None:
     """Open a member's account unless it is open, and lock it until the transaction ends.
 
-    Callers that read something under a cap (``queries.earned_on``) before they accrue call this first.
+    Callers that read something under a cap before they accrue use ``caps.hold``, which begins with this.
     """
     books.lock_account(session, member_id, now)
 
@@ -83,8 +84,7 @@ def redeem(session: Session, member_id: UUID, points: Points, *, source: Source,
     """
     count = positive(points)
     content = books.fingerprint("redeem", member_id, count, reason)
-    account = books.lock_account(session, member_id, now)
-    replayed = books.find_replay(session, source, content)
+    account, replayed = books.lock_for(session, member_id, source, content, now)
     if replayed is not None:
         return replayed
     if account.available < count:
@@ -110,7 +110,7 @@ def return_redemption(
     actor: Actor,
     now: datetime,
 ) -> EntryView:
-    """Give back redeemed points into the very lots they came from, the last spent first.
+    """Give back redeemed points into the very lots they came from, the one that expires last first.
 
     A lot that expired meanwhile is opened again for the days of the settings.
 
@@ -134,8 +134,7 @@ def return_redemption(
         raise NotReversibleError
     count = None if points is None else positive(points)
     content = books.fingerprint("return", None, count, reason, original.id)
-    account = books.lock_account(session, original.member_id, now)
-    replayed = books.find_replay(session, source, content)
+    account, replayed = books.lock_for(session, original.member_id, source, content, now)
     if replayed is not None:
         return replayed
     count = _of_remaining(session, original, count)
@@ -201,8 +200,7 @@ def reverse(
         raise NotReversibleError
     count = None if points is None else positive(points)
     content = books.fingerprint("reverse", None, count, reason, original.id)
-    account = books.lock_account(session, original.member_id, now)
-    replayed = books.find_replay(session, source, content)
+    account, replayed = books.lock_for(session, original.member_id, source, content, now)
     if replayed is not None:
         return replayed
     count = _of_remaining(session, original, count)
@@ -232,7 +230,31 @@ def reverse(
     return view
 
 
-def adjust(session: Session, member_id: UUID, points: Points, *, source: Source, reason: str, actor: Actor, now: datetime) -> EntryView:
+def checked_adjustment(points: Points, reason: str) -> int:
+    """Return the points of an adjustment that could be made at all.
+
+    Raises:
+        InvalidError: zero points, or too many.
+        ReasonRequiredError: an empty reason.
+    """
+    if not reason.strip():
+        raise ReasonRequiredError(fields={"reason": ReasonRequiredError.message})
+    if not 0 < abs(points.count) <= MAX_POINTS:
+        raise InvalidError(fields={"points": f"±1–{MAX_POINTS}"})
+    return points.count
+
+
+def adjust(
+    session: Session,
+    member_id: UUID,
+    points: Points,
+    *,
+    source: Source,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+    details: dict[str, Any] | None = None,
+) -> EntryView:
     """Correct a member's balance by hand; the audit trail keeps who and why.
 
     Arguments:
@@ -243,6 +265,7 @@ def adjust(session: Session, member_id: UUID, points: Points, *, source: Source,
         reason: in the staff's own words.
         actor: who does it.
         now: present instant.
+        details: kept with the entry and the audit trail, such as who approved it.
 
     Raises:
         InvalidError: zero points.
@@ -250,19 +273,14 @@ def adjust(session: Session, member_id: UUID, points: Points, *, source: Source,
         InsufficientPointsError: more is to be taken than is available.
         SourceConflictError: the source made an entry of other content.
     """
-    if not reason.strip():
-        raise ReasonRequiredError(fields={"reason": ReasonRequiredError.message})
-    count = points.count
-    if not 0 < abs(count) <= MAX_POINTS:
-        raise InvalidError(fields={"points": f"±1–{MAX_POINTS}"})
+    count = checked_adjustment(points, reason)
     content = books.fingerprint("adjust", member_id, count, reason)
-    account = books.lock_account(session, member_id, now)
-    replayed = books.find_replay(session, source, content)
+    account, replayed = books.lock_for(session, member_id, source, content, now)
     if replayed is not None:
         return replayed
     journal = Journal(session, actor, now)
     before = account.available
-    draft = Draft(account, "adjust", count, source, content, reason)
+    draft = Draft(account, "adjust", count, source, content, reason, details=details)
     if count > 0:
         draft.move("issuer", "available", count)
         draft.open_lot(count, state="available", unlock_at=None, expires_at=None, now=now)
@@ -281,7 +299,7 @@ def adjust(session: Session, member_id: UUID, points: Points, *, source: Source,
         subject_type="member",
         subject_id=account.member_id,
         before={"available": before},
-        after={"available": account.available, "entry_id": str(view.id)},
+        after={"available": account.available, "entry_id": str(view.id), **(details or {})},
         reason=reason,
         now=now,
     )

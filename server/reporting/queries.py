@@ -4,7 +4,7 @@ Tables are named here by text: figures may span domains, yet no domain's models 
 
 | figure | definition |
 |---|---|
-| members joined | membership began on the day, whatever became of it since; merged records left out |
+| members joined | membership began on the day and goes on; merged and deleted records left out |
 | orders | placed on the day, cancelled ones left out |
 | sales | payable amount of those orders, before refunds |
 | points issued, redeemed | Σ points of the day's accrual and redemption entries |
@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from server.kernel.clock import business_date, end_of_day, start_of_day
-from server.kernel.db import UtcDateTime, zone_of
+from server.kernel.column_types import UtcDateTime
+from server.kernel.db import zone_of
+from server.members.rules import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -36,6 +38,7 @@ _coupons = sa.table("coupons", sa.column("redeemed_at", UtcDateTime()), sa.colum
 _tickets = sa.table("tickets", sa.column("state", sa.String()), sa.column("next_due_at", UtcDateTime()))
 _exceptions = sa.table("order_exceptions", sa.column("state", sa.String()))
 _messages = sa.table("notification_messages", sa.column("state", sa.String()))
+_approvals = sa.table("staff_approvals", sa.column("state", sa.String()))
 _changes = sa.table("member_change_requests", sa.column("state", sa.String()))
 
 _UNANSWERED = ("open", "assigned", "working", "reopened")
@@ -64,6 +67,7 @@ class Waiting:
     order_exceptions: int
     messages_uncertain: int
     change_requests: int
+    approvals: int
 
 
 def last_days(session: Session, now: datetime, *, days: int = 14) -> list[DayFigures]:
@@ -78,7 +82,7 @@ def last_days(session: Session, now: datetime, *, days: int = 14) -> list[DayFig
     today = business_date(now, zone)
     wanted = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
     one = sa.literal(1)
-    joined = _by_day(session, _members, _members.c.joined_at, one, _members.c.status != "merged", wanted)
+    joined = _by_day(session, _members, _members.c.joined_at, one, _members.c.status.in_(LIVE_STATUSES), wanted)
     orders = _by_day(session, _orders, _orders.c.placed_at, one, _orders.c.state != "cancelled", wanted)
     sales = _by_day(session, _orders, _orders.c.placed_at, _orders.c.payable_fen, _orders.c.state != "cancelled", wanted)
     coupons = _by_day(session, _coupons, _coupons.c.redeemed_at, one, _coupons.c.state == "redeemed", wanted)
@@ -104,6 +108,7 @@ def waiting(session: Session, now: datetime) -> Waiting:
         order_exceptions=count(_exceptions, _exceptions.c.state == "open"),
         messages_uncertain=count(_messages, _messages.c.state == "uncertain"),
         change_requests=count(_changes, _changes.c.state == "pending"),
+        approvals=count(_approvals, _approvals.c.state == "pending"),
     )
 
 

@@ -19,6 +19,13 @@ class StaffNotFoundError(NotFoundError):
     message = "There is no such staff account."
 
 
+class SessionNotFoundError(NotFoundError):
+    """The account has no such session."""
+
+    code = "staff_session_not_found"
+    message = "There is no such session."
+
+
 class EmailTakenError(ConflictError):
     """Another account has this e-mail address."""
 
@@ -66,3 +73,31 @@ class SecondFactorMissingError(ConflictError):
 
     code = "second_factor_missing"
     message = "The second factor has not been set up yet."
+
+
+class ApprovalNotFoundError(NotFoundError):
+    """There is no such request."""
+
+    code = "approval_not_found"
+    message = "There is no such request for approval."
+
+
+class ApprovalClosedError(ConflictError):
+    """The request was decided, withdrawn or left to expire before."""
+
+    code = "approval_closed"
+    message = "This request is no longer open."
+
+
+class OwnRequestError(ForbiddenError):
+    """Nobody decides what they asked for themselves."""
+
+    code = "own_request"
+    message = "You asked for this yourself; a second person must decide."
+
+
+class NotOwnRequestError(ForbiddenError):
+    """Only who asked takes a request back."""
+
+    code = "not_own_request"
+    message = "Only who asked for this can withdraw it."

@@ -5,7 +5,6 @@ The password is checked outside any transaction, since argon2 takes its time; wh
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 import pyotp
@@ -16,6 +15,7 @@ from server.kernel.actors import StaffActor
 from server.kernel.crypto import Place, vault_of
 from server.kernel.db import update_where
 from server.kernel.ids import random_code, token_hash, uuid7
+from server.staff import sessions
 from server.staff.errors import LoginRefusedError, SecondFactorMissingError
 from server.staff.models import StaffAccount, StaffRecoveryCode
 from server.staff.rules import RECOVERY_CODES, lock_until, matching_step
@@ -143,7 +143,7 @@ def note_logout(session: Session, staff_id: UUID, *, everywhere: bool, address: 
     """Note a log-out; ``everywhere`` ends all sessions of the account."""
     account = _locked(session, staff_id)
     if everywhere:
-        account.uniquifier = secrets.token_hex(32)
+        sessions.end_all(session, account, now)
     audit.record(
         session,
         actor=_self(account, address),

@@ -21,11 +21,18 @@ class Permission(StrEnum):
     MEMBERS_MERGE = "members:merge"
     POINTS_READ = "points:read"
     POINTS_ADJUST = "points:adjust"
+    POINTS_APPROVE = "points:approve"
     POINTS_RULES = "points:rules"
     COUPONS_READ = "coupons:read"
     COUPONS_EDIT = "coupons:edit"
     COUPONS_ISSUE = "coupons:issue"
     COUPONS_REDEEM = "coupons:redeem"
+    REWARDS_READ = "rewards:read"
+    REWARDS_EDIT = "rewards:edit"
+    REWARDS_FULFIL = "rewards:fulfil"
+    REWARDS_HAND_OVER = "rewards:hand_over"
+    CAMPAIGNS_READ = "campaigns:read"
+    CAMPAIGNS_EDIT = "campaigns:edit"
     ORDERS_READ = "orders:read"
     ORDERS_EDIT = "orders:edit"
     TICKETS_READ = "tickets:read"
@@ -71,7 +78,7 @@ ROLES: tuple[RoleDefinition, ...] = (
     RoleDefinition(
         "operations",
         N_("Operations"),
-        N_("Runs the membership: members, points, coupons, orders, messages and reports."),
+        N_("Runs the membership: members, points, coupons, orders, messages, reports and their settings."),
         frozenset(
             {
                 _P.WORKBENCH_READ,
@@ -81,11 +88,18 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.MEMBERS_MERGE,
                 _P.POINTS_READ,
                 _P.POINTS_ADJUST,
+                _P.POINTS_APPROVE,
                 _P.POINTS_RULES,
                 _P.COUPONS_READ,
                 _P.COUPONS_EDIT,
                 _P.COUPONS_ISSUE,
                 _P.COUPONS_REDEEM,
+                _P.REWARDS_READ,
+                _P.REWARDS_EDIT,
+                _P.REWARDS_FULFIL,
+                _P.REWARDS_HAND_OVER,
+                _P.CAMPAIGNS_READ,
+                _P.CAMPAIGNS_EDIT,
                 _P.ORDERS_READ,
                 _P.ORDERS_EDIT,
                 _P.TICKETS_READ,
@@ -97,6 +111,7 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.CATALOGUE_EDIT,
                 _P.REPORTS_READ,
                 _P.EXPORTS_CREATE,
+                _P.SETTINGS_EDIT,
             }
         ),
     ),
@@ -114,6 +129,9 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.POINTS_ADJUST,
                 _P.COUPONS_READ,
                 _P.COUPONS_ISSUE,
+                _P.REWARDS_READ,
+                _P.REWARDS_FULFIL,
+                _P.CAMPAIGNS_READ,
                 _P.ORDERS_READ,
                 _P.TICKETS_READ,
                 _P.TICKETS_WORK,
@@ -127,16 +145,24 @@ ROLES: tuple[RoleDefinition, ...] = (
         N_("Store clerk"),
         N_("Recognises members at the till and redeems their coupons."),
         frozenset(
-            {_P.WORKBENCH_READ, _P.MEMBERS_READ, _P.POINTS_READ, _P.COUPONS_READ, _P.COUPONS_REDEEM, _P.ORDERS_READ, _P.CATALOGUE_READ}
+            {
+                _P.WORKBENCH_READ,
+                _P.MEMBERS_READ,
+                _P.POINTS_READ,
+                _P.COUPONS_READ,
+                _P.COUPONS_REDEEM,
+                _P.REWARDS_READ,
+                _P.REWARDS_HAND_OVER,
+                _P.ORDERS_READ,
+                _P.CATALOGUE_READ,
+            }
         ),
     ),
     RoleDefinition(
         "admin",
         N_("System administrator"),
-        N_("Keeps the product running: queues, partner keys and settings. Sees no personal data."),
-        frozenset(
-            {_P.WORKBENCH_READ, _P.QUEUES_READ, _P.QUEUES_EDIT, _P.PARTNERS_EDIT, _P.SETTINGS_EDIT, _P.CATALOGUE_READ, _P.CATALOGUE_EDIT}
-        ),
+        N_("Keeps the product running: queues, partner keys and the catalogue. Sees no personal data."),
+        frozenset({_P.WORKBENCH_READ, _P.QUEUES_READ, _P.QUEUES_EDIT, _P.PARTNERS_EDIT, _P.CATALOGUE_READ, _P.CATALOGUE_EDIT}),
         duty="admin",
     ),
     RoleDefinition(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
-from server.staff.models import StaffAccount, StaffRecoveryCode, StaffRole
+from server.staff.models import StaffAccount, StaffRecoveryCode, StaffRole, StaffSession
 from server.staff.permissions import permissions_of
-from server.staff.rules import normal_email
+from server.staff.rules import SESSION_IDLE, SESSION_LIFE, normal_email
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +46,17 @@ class SignedIn:
     roles: tuple[str, ...]
     permissions: frozenset[str]
     uniquifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A browser that an account is signed in with."""
+
+    id: UUID
+    device: str
+    address: str
+    began_at: datetime
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +138,29 @@ def by_uniquifier(session: Session, uniquifier: str) -> SignedIn | None:
 def uniquifier_of(session: Session, staff_id: UUID) -> str | None:
     """Return the name of an account's sessions, or None when it is gone or switched off."""
     return session.scalar(sa.select(StaffAccount.uniquifier).where(StaffAccount.id == staff_id, StaffAccount.active.is_(True)))
+
+
+def sessions_of(session: Session, staff_id: UUID, now: datetime) -> list[SessionView]:
+    """Return the sessions of an account that count at present, the one used last first."""
+    rows = session.scalars(
+        sa.select(StaffSession)
+        .where(
+            StaffSession.staff_id == staff_id,
+            StaffSession.ended_at.is_(None),
+            StaffSession.seen_at > now - SESSION_IDLE,
+            StaffSession.began_at > now - SESSION_LIFE,
+        )
+        .order_by(StaffSession.seen_at.desc(), StaffSession.id.desc())
+    )
+    return [SessionView(row.id, row.device, row.address, row.began_at, row.seen_at) for row in rows]
+
+
+def session_counts(session: Session, staff_id: UUID, session_id: UUID) -> bool:
+    """Tell whether a session has not been ended."""
+    statement = sa.select(StaffSession.id).where(
+        StaffSession.id == session_id, StaffSession.staff_id == staff_id, StaffSession.ended_at.is_(None)
+    )
+    return session.scalar(statement) is not None
 
 
 def recovery_codes_left(session: Session, staff_id: UUID) -> int:

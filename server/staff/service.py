@@ -11,7 +11,7 @@ from server.audit import service as audit
 from server.kernel.actors import StaffActor
 from server.kernel.errors import InvalidError
 from server.kernel.ids import uuid7
-from server.staff import passwords
+from server.staff import passwords, sessions
 from server.staff.errors import DutiesConflictError, OwnAccountError, ReasonMissingError, StaffNotFoundError, UnknownRoleError
 from server.staff.models import StaffAccount, StaffRecoveryCode, StaffRole
 from server.staff.permissions import ROLES_BY_CODE, duties_of
@@ -100,7 +100,7 @@ def disable(session: Session, staff_id: UUID, *, actor: Actor, reason: str, now:
     if not account.active:
         return
     account.active = False
-    account.uniquifier = secrets.token_hex(32)
+    sessions.end_all(session, account, now)
     _record(session, actor, "staff.disable", account.id, {"active": True}, {"active": False}, reason, now)
 
 
@@ -127,7 +127,7 @@ def reset_second_factor(session: Session, staff_id: UUID, *, actor: Actor, reaso
     account = _locked(session, staff_id, actor)
     had = account.totp_confirmed_at is not None
     account.totp_secret, account.totp_confirmed_at, account.totp_last_step = None, None, 0
-    account.uniquifier = secrets.token_hex(32)
+    sessions.end_all(session, account, now)
     session.execute(sa.delete(StaffRecoveryCode).where(StaffRecoveryCode.staff_id == account.id))
     _record(session, actor, "staff.reset_second_factor", account.id, {"second_factor": had}, {"second_factor": False}, reason, now)
 
@@ -141,7 +141,7 @@ def set_password(session: Session, staff_id: UUID, password: str, *, actor: Acto
     account = _locked(session, staff_id, actor, own=True)
     passwords.require_strong(password, about=(account.email, account.name))
     account.password_hash = passwords.hash_password(password)
-    account.uniquifier = secrets.token_hex(32)
+    sessions.end_all(session, account, now)
     account.failures, account.locked_until = 0, None
     _record(session, actor, "staff.set_password", account.id, None, None, reason, now)
 

@@ -71,16 +71,19 @@ def find(session: Session, transfer_id: UUID) -> TransferView | None:
     return _view(row) if row else None
 
 
-def list_jobs(session: Session, page: PageRequest, *, kind: str | None = None) -> Page[TransferView]:
+def list_jobs(session: Session, page: PageRequest, *, kind: str | None = None, state: str | None = None) -> Page[TransferView]:
     """Return jobs, newest first.
 
     Arguments:
         session: any.
         page: which page.
         kind: only jobs of this kind.
+        state: only jobs in this state.
     """
     statement = sa.select(TransferJob)
     if kind is not None:
         statement = statement.where(TransferJob.kind == kind)
+    if state is not None:
+        statement = statement.where(TransferJob.state == state)
     rows = session.scalars(keyset(statement, TransferJob.started_at, TransferJob.id, page)).all()
     return page_of(rows, page, lambda row: (row.started_at, row.id)).map(_view)

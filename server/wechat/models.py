@@ -12,7 +12,10 @@ from server.kernel.db import Base, table_args
 
 
 class WeChatPush(Base):
-    """One verified push. ``key`` is the same for its repetitions; the content names a person and is sealed."""
+    """One verified push. ``key`` is the same for its repetitions.
+
+    The content names a person and is sealed; ``openid_index`` finds it when that person is to be forgotten.
+    """
 
     __tablename__ = "wechat_pushes"
 
@@ -21,7 +24,11 @@ class WeChatPush(Base):
     kind: Mapped[str] = mapped_column(sa.String(32))
     event: Mapped[str] = mapped_column(sa.String(64))
     content_sealed: Mapped[str] = mapped_column(sa.Text)
+    openid_index: Mapped[str | None] = mapped_column(sa.String(80), index=True)
     occurred_at: Mapped[datetime]
     received_at: Mapped[datetime]
 
-    __table_args__ = table_args(sa.Index("ix_wechat_pushes_event", "event", "occurred_at"))
+    __table_args__ = table_args(
+        sa.Index("ix_wechat_pushes_event", "event", "occurred_at"),
+        sa.Index("ix_wechat_pushes_received", "received_at"),
+    )

@@ -1,10 +1,12 @@
-"""Keeps what WeChat pushed, each push once."""
+"""Keeps what WeChat pushed, each push once, and forgets it in time."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from server.kernel.crypto import Place, vault_of
@@ -35,7 +37,31 @@ def keep_push(session: Session, event: PushEvent, *, now: datetime) -> bool:
         "kind": event.kind[:_KIND_CHARS],
         "event": event.event[:_EVENT_CHARS],
         "content_sealed": vault_of(session).seal(content, Place("wechat_pushes", "content_sealed", push_id)),
+        "openid_index": vault_of(session).index("openid", event.openid) if event.openid else None,
         "occurred_at": event.occurred_at,
         "received_at": now,
     }
     return insert_if_absent(session, WeChatPush, values)
+
+
+def forget_old_pushes(session: Session, before: datetime, *, limit: int = 2000) -> int:
+    """Delete up to ``limit`` pushes that were received before an instant; return how many."""
+    ids = session.scalars(
+        sa.select(WeChatPush.id).where(WeChatPush.received_at < before).order_by(WeChatPush.received_at).limit(limit)
+    ).all()
+    if ids:
+        session.execute(sa.delete(WeChatPush).where(WeChatPush.id.in_(ids)).execution_options(synchronize_session=False))
+    return len(ids)
+
+
+def forget_pushes(session: Session, openid_indexes: Sequence[str]) -> None:
+    """Delete every push about some openids.
+
+    Arguments:
+        session: of an open transaction.
+        openid_indexes: blind indexes of kind ``openid``.
+    """
+    if openid_indexes:
+        session.execute(
+            sa.delete(WeChatPush).where(WeChatPush.openid_index.in_(openid_indexes)).execution_options(synchronize_session=False)
+        )

@@ -1,4 +1,4 @@
-"""``flask --app wsgi db …``: bring the database to the newest migration, and tell which it has."""
+"""``flask --app wsgi db …``: bring the database to the newest migration, tell which it has, and what its role needs."""
 
 from __future__ import annotations
 
@@ -42,3 +42,14 @@ def current() -> None:
     click.echo(has or "none")
     if [has] != runner.heads():
         raise SystemExit(1)
+
+
+@command.command("grants")
+@click.option("--engine", type=click.Choice(["postgresql", "mariadb"]), required=True)
+@click.option("--role", help="As the engine writes it; huiban_app unless given.")
+def grants(engine: str, role: str | None) -> None:
+    """Print the SQL that leaves the application's role what it needs: no change of what is append-only."""
+    from server.kernel.grants import grant_statements  # noqa: PLC0415 - as above
+
+    for statement in grant_statements(engine, role or {"postgresql": "huiban_app", "mariadb": "'huiban_app'@'%'"}[engine]):
+        click.echo(f"{statement};")

@@ -1,21 +1,20 @@
-"""``flask --app wsgi import-orders``: take over a shop's sales from CSV files, plain or gzipped.
+"""``flask --app wsgi import-orders``: take over a shop's sales from CSV files, plain or gzipped, or from XLSX workbooks.
 
 Safe to repeat: what was taken in before stays as it is. A broken row stops no other; it is listed in the error file by file, line, column
-and reason. Lines may come in any order: they wait in a temporary file, so memory stays flat however long the history is.
+and reason. A file that is no plain table, or lacks a column of the mapping, is refused before anything is taken in. Lines may come in any
+order: they wait in a temporary file, so memory stays flat however long the history is (a workbook, which is read whole, is bounded).
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
@@ -29,9 +28,12 @@ from server.catalogue.errors import CatalogueInvalidError
 from server.catalogue.rules import PlaceDraft, ProductDraft
 from server.flows.history import CREATED, REFUSED, HistoryIntake, Outcome
 from server.kernel.actors import SystemActor
+from server.kernel.errors import DomainError
 from server.orders.drafts import OrderDraft
 from server.orders.files import RETAIL, OrderMapping, OrderReader, RowError, product_of, read_mapping
 from server.transfers import service as transfers
+from server.transfers.sheets import Row, Sheet, open_sheet
+from tasks.refused_rows import RefusedRows
 
 if TYPE_CHECKING:
     from server.bootstrap import Core
@@ -56,36 +58,14 @@ class Report:
     transfer_id: UUID | None = None
 
 
-@dataclass(slots=True)
-class _Errors:
-    """The error file, made when the first row is refused."""
-
-    path: Path
-    count: int = 0
-    _file: TextIO | None = field(default=None)
-
-    def add(self, name: str, line: int, column: str, reason: str) -> None:
-        """List one refused row."""
-        if self._file is None:
-            self._file = self.path.open("w", encoding="utf-8", newline="")
-            csv.writer(self._file).writerow(["file", "line", "column", "reason"])
-        csv.writer(self._file).writerow([name, line, column, reason])
-        self.count += 1
-
-    def close(self) -> None:
-        """Close the file if there is one."""
-        if self._file is not None:
-            self._file.close()
-
-
 @click.command("import-orders")
 @click.argument("orders", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--lines", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV of the sales' lines.")
-@click.option("--products", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV of products, for their names.")
+@click.option("--lines", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Table of the sales' lines.")
+@click.option("--products", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Table of products, for their names.")
 @click.option("--mapping", default="retail", show_default=True, help="'retail', or a JSON file that says which column means what.")
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), help="Where refused rows are listed.")
 def command(orders: Path, lines: Path, products: Path | None, mapping: str, errors: Path | None) -> None:
-    """Take over sales from ORDERS, a CSV file (.csv or .csv.gz)."""
+    """Take over sales from ORDERS, a table (.csv, .csv.gz or .xlsx with one sheet)."""
     core: Core = current_app.extensions["huiban"]
     try:
         chosen = RETAIL if mapping == "retail" else read_mapping(json.loads(Path(mapping).read_text(encoding="utf-8")))
@@ -93,10 +73,13 @@ def command(orders: Path, lines: Path, products: Path | None, mapping: str, erro
         raise click.ClickException(f"mapping: {error}") from error
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        report = run_import(
-            core, orders, lines, products, chosen, errors or orders.with_name(f"{orders.name}.errors.csv"), progress=progress
-        )
+    try:
+        with Progress(*columns, console=console) as progress:
+            report = run_import(
+                core, orders, lines, products, chosen, errors or orders.with_name(f"{orders.name}.errors.csv"), progress=progress
+            )
+    except DomainError as refusal:
+        raise click.ClickException(str(refusal)) from refusal
     click.echo(
         f"{report.created} new, {report.same} unchanged, {report.refused} refused; "
         f"{report.products} new products; {report.points} points given"
@@ -119,39 +102,45 @@ def run_import(
 
     Arguments:
         core: of this process.
-        orders: CSV of the sales.
-        lines: CSV of their lines.
-        products: CSV of products, or None.
+        orders: table of the sales.
+        lines: table of their lines.
+        products: table of products, or None.
         mapping: which column means what.
         error_path: where refused rows are listed; made only when there are some.
         progress: shows how far it is.
 
     Returns:
         What was done.
+
+    Raises:
+        SheetRefusedError: a file is no plain table or lacks a column; nothing was taken in.
     """
-    report, errors = Report(), _Errors(error_path)
-    total = sum(1 for _ in _rows(orders))
+    report, errors = Report(), RefusedRows(error_path)
+    total, stores = _survey(orders, mapping)
     job = core.db.run(
         lambda session: transfers.start(session, kind=KIND, name=orders.name, actor=_ACTOR, total=total, now=core.clock.now())
     )
     report.transfer_id = job
     try:
-        with tempfile.TemporaryDirectory() as folder, closing(sqlite3.connect(Path(folder) / "lines.db")) as staged:
-            names = _take_in_products(core, products, mapping, report, errors) if products else {}
-            if mapping.make_stores:
-                _make_stores(core, orders, mapping)
-            _stage_lines(staged, lines, mapping, errors)
+        with tempfile.TemporaryDirectory() as folder, closing(sqlite3.connect(Path(folder) / "lines.db")) as staged, ExitStack() as opened:
+            sales, parts = opened.enter_context(open_sheet(orders)), opened.enter_context(open_sheet(lines))
+            reader = _reader(mapping, sales, parts)
+            if products is not None:
+                reader.products = _take_in_products(core, products, mapping, report, errors)
+            _make_stores(core, stores)
+            _stage_lines(staged, parts, reader, errors)
             bar = progress.add_task("orders", total=total) if progress else None
             intake = HistoryIntake(_ACTOR)
-            reader = OrderReader(mapping, names)
-            for chunk in _chunks(_rows(orders), _CHUNK):
+            for chunk in _chunks(sales.rows(), _CHUNK):
                 before = report.refused
-                drafts = _drafts(reader, chunk, staged, mapping, orders.name, report, errors)
-                _take_in(core, intake, drafts, orders.name, report, errors)
+                drafts = _drafts(reader, chunk, staged, sales.name, report, errors)
+                _take_in(core, intake, drafts, sales.name, report, errors)
                 _advance(core, job, len(chunk), report.refused - before)
                 if progress is not None and bar is not None:
                     progress.advance(bar, len(chunk))
-            _report_orphans(staged, mapping, lines.name, errors)
+            report.refused += len(sales.faults)
+            errors.add_faults(sales)
+            _report_orphans(staged, str(mapping.lines["order"]), parts.name, errors)
     except BaseException as failure:
         name = type(failure).__name__
         core.db.run(lambda session: transfers.fail(session, job, failure=name, now=core.clock.now()))
@@ -165,29 +154,32 @@ def run_import(
     return report
 
 
+def _survey(path: Path, mapping: OrderMapping) -> tuple[int, list[str]]:
+    """Return how many sales a table has, and the stores they name when the mapping makes stores."""
+    column = mapping.orders.get("store") if mapping.make_stores else None
+    with open_sheet(path) as sheet:
+        if column is None:
+            return sum(1 for _ in sheet.rows()), []
+        place = sheet.places([column])[column]
+        count, codes = 0, set()
+        for _, row in sheet.rows():
+            count += 1
+            codes.add(row[place].strip())
+    return count, sorted(codes - {""})
+
+
+def _reader(mapping: OrderMapping, sales: Sheet, parts: Sheet) -> OrderReader:
+    for sheet, meanings in ((sales, mapping.orders), (parts, mapping.lines)):
+        sheet.places([name for names in meanings.values() for name in ([names] if isinstance(names, str) else names)])
+    return OrderReader(mapping, {}, sales.header, parts.header)
+
+
 def _advance(core: Core, job: UUID, items: int, refused: int) -> None:
     core.db.run(lambda session: transfers.advance(session, job, done=items - refused, errors=refused, now=core.clock.now()))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, row) of a CSV file."""
-    with _opened(path) as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            yield (
-                reader.line_num,
-                {name: value or "" for name, value in row.items() if isinstance(name, str) and not isinstance(value, list)},
-            )
-
-
-def _opened(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _chunks(rows: Iterator[tuple[int, dict[str, str]]], size: int) -> Iterator[list[tuple[int, dict[str, str]]]]:
-    chunk: list[tuple[int, dict[str, str]]] = []
+def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
     for row in rows:
         chunk.append(row)
         if len(chunk) == size:
@@ -197,69 +189,77 @@ def _chunks(rows: Iterator[tuple[int, dict[str, str]]], size: int) -> Iterator[l
         yield chunk
 
 
-def _take_in_products(core: Core, path: Path, mapping: OrderMapping, report: Report, errors: _Errors) -> dict[str, tuple[str, str | None]]:
+def _take_in_products(
+    core: Core, path: Path, mapping: OrderMapping, report: Report, errors: RefusedRows
+) -> dict[str, tuple[str, str | None]]:
     names: dict[str, tuple[str, str | None]] = {}
-    for chunk in _chunks(_rows(path), 5000):
-        drafts: list[ProductDraft] = []
-        for line, row in chunk:
+    with open_sheet(path) as sheet:
+        for chunk in _chunks(sheet.rows(), 5000):
+            drafts: list[ProductDraft] = []
+            for line, row in chunk:
+                try:
+                    draft = product_of(dict(zip(sheet.header, row, strict=True)), mapping)
+                    names[draft.sku] = (draft.name, draft.category)
+                    drafts.append(draft)
+                except RowError as wrong:
+                    errors.add(sheet.name, line, wrong.column, wrong.reason)
             try:
-                draft = product_of(row, mapping)
-                names[draft.sku] = (draft.name, draft.category)
-                drafts.append(draft)
-            except RowError as wrong:
-                errors.add(path.name, line, wrong.column, wrong.reason)
-        try:
-            report.products += core.db.run(
-                lambda session, drafts=drafts: catalogue.add_products(session, drafts, actor=_ACTOR, now=core.clock.now())  # type: ignore[misc]
-            )
-        except CatalogueInvalidError as wrong:
-            errors.add(path.name, chunk[0][0], ",".join(wrong.fields), wrong.code)
+                report.products += core.db.run(
+                    lambda session, drafts=drafts: catalogue.add_products(session, drafts, actor=_ACTOR, now=core.clock.now())  # type: ignore[misc]
+                )
+            except CatalogueInvalidError as wrong:
+                errors.add(sheet.name, chunk[0][0], ",".join(wrong.fields), wrong.code)
+        errors.add_faults(sheet)
     return names
 
 
-def _make_stores(core: Core, orders: Path, mapping: OrderMapping) -> None:
-    column = mapping.orders.get("store")
-    if column is None:
-        return
-    codes = sorted({row.get(column, "").strip() for _, row in _rows(orders)} - {""})
-    core.db.run(
-        lambda session: catalogue.add_stores(session, [PlaceDraft(code, code) for code in codes], actor=_ACTOR, now=core.clock.now())
-    )
+def _make_stores(core: Core, codes: list[str]) -> None:
+    if codes:
+        drafts = [PlaceDraft(code, code) for code in codes]
+        core.db.run(lambda session: catalogue.add_stores(session, drafts, actor=_ACTOR, now=core.clock.now()))
 
 
-def _stage_lines(staged: sqlite3.Connection, path: Path, mapping: OrderMapping, errors: _Errors) -> None:
+def _stage_lines(staged: sqlite3.Connection, sheet: Sheet, reader: OrderReader, errors: RefusedRows) -> None:
+    """Lay the lines aside by their sale: one row for each run of lines of the same sale, since a file mostly keeps them together."""
     staged.executescript(
-        "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; CREATE TABLE lines (number TEXT, line INTEGER, row TEXT, used INTEGER DEFAULT 0)"
+        "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000; "
+        "CREATE TABLE lines (number TEXT, first INTEGER, run TEXT, used INTEGER DEFAULT 0)"
     )
-    column = mapping.lines["order"]
-    for chunk in _chunks(_rows(path), _STAGE):
-        rows = []
-        for line, row in chunk:
-            number = row.get(column, "").strip()
-            if number:
-                rows.append((number, line, json.dumps(row)))
-            else:
-                errors.add(path.name, line, column, "empty")
-        staged.executemany("INSERT INTO lines (number, line, row) VALUES (?, ?, ?)", rows)
-    staged.execute("CREATE INDEX by_number ON lines (number, line)")
+    insert = "INSERT INTO lines (number, first, run) VALUES (?, ?, ?)"
+    as_json = json.JSONEncoder(ensure_ascii=False).encode
+    place = reader.line_number_place
+    current = ""
+    run: list[tuple[int, list[str]]] = []
+    waiting: list[tuple[str, int, str]] = []
+    for line, row in sheet.rows():
+        number = row[place].strip()
+        if not number:
+            errors.add(sheet.name, line, sheet.header[place], "empty")
+            continue
+        if number != current:
+            if run:
+                waiting.append((current, run[0][0], as_json(run)))
+            if len(waiting) >= _STAGE:
+                staged.executemany(insert, waiting)
+                waiting = []
+            current, run = number, []
+        run.append((line, row))
+    if run:
+        waiting.append((current, run[0][0], as_json(run)))
+    staged.executemany(insert, waiting)
+    staged.execute("CREATE INDEX by_number ON lines (number, first)")
     staged.commit()
+    errors.add_faults(sheet)
 
 
 def _drafts(
-    reader: OrderReader,
-    chunk: list[tuple[int, dict[str, str]]],
-    staged: sqlite3.Connection,
-    mapping: OrderMapping,
-    name: str,
-    report: Report,
-    errors: _Errors,
+    reader: OrderReader, chunk: list[Row], staged: sqlite3.Connection, name: str, report: Report, errors: RefusedRows
 ) -> list[tuple[int, OrderDraft]]:
-    column = mapping.orders["external_no"]
-    numbers = [row.get(column, "").strip() for _, row in chunk]
+    numbers = [row[reader.number_place].strip() for _, row in chunk]
     marks = ",".join("?" * len(numbers))
-    lines: dict[str, list[dict[str, str]]] = {}
-    for number, row in staged.execute(f"SELECT number, row FROM lines WHERE number IN ({marks}) ORDER BY number, line", numbers):
-        lines.setdefault(number, []).append(json.loads(row))
+    lines: dict[str, list[list[str]]] = {}
+    for number, run in staged.execute(f"SELECT number, run FROM lines WHERE number IN ({marks}) ORDER BY number, first", numbers):
+        lines.setdefault(number, []).extend([row for _, row in json.loads(run)])
     staged.execute(f"UPDATE lines SET used = 1 WHERE number IN ({marks})", numbers)
     drafts = []
     for (line, row), number in zip(chunk, numbers, strict=True):
@@ -271,7 +271,9 @@ def _drafts(
     return drafts
 
 
-def _take_in(core: Core, intake: HistoryIntake, drafts: list[tuple[int, OrderDraft]], name: str, report: Report, errors: _Errors) -> None:
+def _take_in(
+    core: Core, intake: HistoryIntake, drafts: list[tuple[int, OrderDraft]], name: str, report: Report, errors: RefusedRows
+) -> None:
     if not drafts:
         return
     wanted = [draft for _, draft in drafts]
@@ -302,6 +304,7 @@ def _alone(core: Core, intake: HistoryIntake, draft: OrderDraft) -> Outcome:
     return outcome
 
 
-def _report_orphans(staged: sqlite3.Connection, mapping: OrderMapping, name: str, errors: _Errors) -> None:
-    for (line,) in staged.execute("SELECT line FROM lines WHERE used = 0 ORDER BY line"):
-        errors.add(name, line, mapping.lines["order"], "no_such_order")
+def _report_orphans(staged: sqlite3.Connection, column: str, name: str, errors: RefusedRows) -> None:
+    for (run,) in staged.execute("SELECT run FROM lines WHERE used = 0 ORDER BY first"):
+        for line, _ in json.loads(run):
+            errors.add(name, line, column, "no_such_order")

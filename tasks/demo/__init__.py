@@ -23,7 +23,23 @@ from server.operations import queries, service
 if TYPE_CHECKING:
     from server.bootstrap import Core
 
-LOADERS = ("staff", "catalogue", "points", "members", "partners", "coupons", "orders", "habits", "feedback", "notifications")
+LOADERS = (
+    "staff",
+    "catalogue",
+    "points",
+    "members",
+    "partners",
+    "coupons",
+    "orders",
+    "tills",
+    "habits",
+    "tiers",
+    "referrals",
+    "rewards",
+    "money",
+    "feedback",
+    "notifications",
+)
 _SEED = 20260615
 
 

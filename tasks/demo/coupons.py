@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from server.coupons import queries, service
+from server.coupons import code_queries, queries, service
 from server.coupons.queries import CouponView
+from server.coupons.rules.codes import BatchDraft, BatchKind
+from server.coupons.rules.hours import Window
 from server.coupons.rules.terms import SHIPPING_GROUP, Kind, Limits, Scope, TemplateDraft, Terms, Validity
 from server.kernel.actors import MemberActor
 from server.kernel.errors import DomainError
+from server.kernel.pagination import PageRequest
 from server.kernel.source import Source
+from tasks.campaign_files import read_campaigns
+from tasks.commands.import_campaigns import hand_out, template_of
+from tasks.demo.catalogue import SAMPLE
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 
 _HISTORY_DAYS = 24
 _LOCKED_EVERY = 17
+_PAST = "26"
 
 
 def _drafts(demo: DemoContext) -> list[TemplateDraft]:
@@ -74,6 +82,34 @@ def _drafts(demo: DemoContext) -> list[TemplateDraft]:
             Limits(stock=120),
         ),
         TemplateDraft(
+            "tea-steps",
+            Terms(
+                "阶梯满减 满100减10起",
+                Kind.STEPS,
+                steps=((10000, 1000), (20000, 3000), (30000, 5000)),
+                hours=(Window(600, 1320, (1, 2, 3, 4, 5)),),
+                description="工作日可用，买得越多减得越多。",
+            ),
+            Validity(days=20),
+            Limits(stock=600),
+        ),
+        TemplateDraft(
+            "first-gift",
+            Terms(
+                "首单满99元赠茶杯",
+                Kind.GIFT,
+                threshold_fen=9900,
+                gift_sku="CUP-GIFT",
+                gift_quantity=1,
+                gift_value_fen=1900,
+                first_order_only=True,
+                exclusion_group="gift",
+                description="会员首单专享，赠品随单发出。",
+            ),
+            Validity(days=30),
+            Limits(stock=400),
+        ),
+        TemplateDraft(
             "gold-tier",
             Terms(
                 "金卡专享 85折",
@@ -117,8 +153,34 @@ def load(session: Session, demo: DemoContext) -> None:
         service.publish_template(session, template_id, actor=demo.actor, now=began)
         templates[draft.code] = template_id
         _hand_out(session, demo, template_id, draft)
+    _past_campaign(session, demo)
+    _codes(session, demo, templates)
     service.expire_due(session, demo.now)
     demo.facts["coupons.templates"] = templates
+
+
+def _past_campaign(session: Session, demo: DemoContext) -> None:
+    """Take over a real campaign of the retail sample: it ended yesterday, and its households are the demo's members."""
+    campaign = next(each for each in read_campaigns(SAMPLE / "campaigns") if each.number == _PAST)
+    moved = timedelta(days=(demo.now.date() - campaign.last).days - 1)
+    campaign.first, campaign.last = campaign.first + moved, campaign.last + moved
+    template_id = template_of(session, campaign)
+    for number, (household, used) in enumerate(campaign.held()):
+        back = [replace(each, at=each.at + moved) for each in used]
+        hand_out(session, campaign, template_id, demo.members[number % len(demo.members)], household, back)
+
+
+def _codes(session: Session, demo: DemoContext, templates: dict[str, UUID]) -> None:
+    """Make a word that members claim with, and codes on a flyer."""
+    if code_queries.list_batches(session, PageRequest(1)).items:
+        return
+    word = BatchDraft(templates["apology-15"], BatchKind.SHARED, 500, "谢谢你2026", note="直播间口令")
+    flyer = BatchDraft(templates["apology-15"], BatchKind.UNIQUE, 200, note="门店开业传单")
+    service.make_batch(session, word, actor=demo.actor, now=demo.now - timedelta(days=3))
+    flyers = service.make_batch(session, flyer, actor=demo.actor, now=demo.now - timedelta(days=2))
+    service.make_codes(session, flyers, demo.now - timedelta(days=2))
+    for member_id in demo.members[:12]:
+        service.claim_by_code(session, member_id, word.word, actor=MemberActor(member_id), now=demo.now - timedelta(days=1))
 
 
 def _hand_out(session: Session, demo: DemoContext, template_id: UUID, draft: TemplateDraft) -> None:
@@ -145,10 +207,12 @@ def _give(session: Session, demo: DemoContext, template_id: UUID, draft: Templat
 
 
 def _redeem(session: Session, demo: DemoContext, coupon: CouponView, draft: TemplateDraft, number: int, at: datetime) -> None:
+    if draft.terms.kind in {Kind.STEPS, Kind.GIFT}:
+        return  # held at the hours and orders they are for; those of the demonstration wait in the wallets
     basket_fen = max(draft.terms.threshold_fen, 6000) + demo.rng.randrange(0, 20000, 100)
     worth_fen = basket_fen * draft.terms.percent_off // 100 or draft.terms.amount_off_fen or 800
     discount_fen = min(worth_fen, draft.terms.cap_fen or worth_fen)
-    channel, external_no = "demo_till", f"{draft.code}-{number:04d}"
+    channel, external_no = "store", f"{draft.code}-{number:04d}"
     if number % _LOCKED_EVERY == 0 and queries.find(session, coupon.id, now=demo.now).state == "issued":
         service.lock(session, coupon.id, channel=channel, external_no=external_no, actor=demo.actor, now=demo.now)
         return

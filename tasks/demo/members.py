@@ -8,10 +8,13 @@ from uuid import UUID
 
 from faker import Faker
 
+from server.campaigns.rules import LUNAR, SOLAR, LeapDayRule, celebrated_on
 from server.cards import service as cards
 from server.flows.login import log_in
 from server.kernel.actors import MemberActor, PartnerActor
+from server.kernel.clock import business_date
 from server.kernel.ids import uuid7
+from server.members import deletion
 from server.members import service as members
 from server.members.rules import Birthday
 from server.tiers import queries as tier_queries
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 PEOPLE = 120
 _TILL_SHARE = 4  # every fourth is known to a till only
 _LATEST = timedelta(hours=20)
+# The first two who can be logged in as have their birthday when the demonstration begins, so that gifts and greetings are seen.
+_BORN_TODAY = (SOLAR, LUNAR)
+_LEAVER, _ASKED_AGO = 61, timedelta(days=2)
 _NICKNAMES = (
     "小满", "阿泽", "一只橘猫", "慢慢来", "云朵", "南风知意", "山茶", "豆豆妈", "老陈", "早睡的人",
     "柠檬茶", "江边散步", "麦子", "北方有鱼", "糖炒栗子", "木易", "夏天的风", "不吃香菜", "跑步的李姐", "月半弯",
@@ -51,14 +57,22 @@ def load(session: Session, demo: DemoContext) -> None:
             cards.issue(session, member_id, now=joined)
         else:
             openid = f"demo-openid-{number:03d}"
-            member_id = _from_wechat(session, demo, openid, phone, joined, names)
+            born_today = len(openids) < len(_BORN_TODAY)
+            member_id = _from_wechat(session, demo, openid, phone, joined, names, born=born_today)
+            if born_today:
+                _celebrates_today(session, demo, member_id, _BORN_TODAY[len(openids)], joined)
             openids.append(openid)
         demo.members.append(member_id)
         _give_tier(session, demo, member_id, joined)
     demo.credentials.setdefault("openids", openids)
+    # One of them is leaving, so that the console has a wish with its dates to show.
+    leaver = demo.members[_LEAVER]
+    deletion.request_deletion(session, leaver, reason=None, actor=MemberActor(leaver), now=demo.now - _ASKED_AGO)
 
 
-def _from_wechat(session: Session, demo: DemoContext, openid: str, phone: str, joined: datetime, names: Faker) -> UUID:
+def _from_wechat(
+    session: Session, demo: DemoContext, openid: str, phone: str, joined: datetime, names: Faker, *, born: bool = False
+) -> UUID:
     login = log_in(
         session,
         appid=demo.core.settings.wechat_appid,
@@ -80,7 +94,7 @@ def _from_wechat(session: Session, demo: DemoContext, openid: str, phone: str, j
         interests=rng.sample(_INTERESTS, rng.randrange(4)),
     )
     members.update_profile(session, member_id, change, actor=me, now=joined)
-    if rng.random() < 0.8:  # noqa: PLR2004 - a share
+    if rng.random() < 0.8 and not born:  # noqa: PLR2004 - a share
         birthday = members.ProfileChange(birthday=_birthday(demo))
         members.update_profile(session, member_id, birthday, actor=me, now=joined + timedelta(minutes=3))
     if rng.random() < 0.85:  # noqa: PLR2004 - a share
@@ -93,11 +107,20 @@ def _from_wechat(session: Session, demo: DemoContext, openid: str, phone: str, j
     return member_id
 
 
+def _celebrates_today(session: Session, demo: DemoContext, member_id: UUID, calendar: str, joined: datetime) -> None:
+    today = business_date(demo.now, demo.core.settings.zone)
+    # A leap month celebrates nobody.
+    found = next((one for one in celebrated_on(today, LeapDayRule.DAY_BEFORE) if one.calendar == calendar), None)
+    if found is not None:
+        birthday = members.ProfileChange(birthday=Birthday(calendar, found.month, found.day))
+        members.update_profile(session, member_id, birthday, actor=MemberActor(member_id), now=joined + timedelta(minutes=3))
+
+
 def _birthday(demo: DemoContext) -> Birthday:
     rng = demo.rng
     born = date(1962, 1, 1) + timedelta(days=rng.randrange(44 * 365))
     if rng.random() < 0.12:  # noqa: PLR2004 - some were born within the days around now, so that greetings can be seen
-        near = (demo.now + timedelta(days=rng.randrange(0, 6))).date()
+        near = business_date(demo.now, demo.core.settings.zone) + timedelta(days=rng.randrange(0, 6))
         return Birthday("solar", near.month, min(near.day, 28), born.year)
     if rng.random() < 0.25:  # noqa: PLR2004 - a share
         return Birthday("lunar", rng.randrange(1, 13), rng.randrange(1, 30), None)

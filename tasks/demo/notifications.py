@@ -25,6 +25,7 @@ from server.notifications.queries import MessageFilter
 from server.notifications.rules import Outcome
 from server.notifications.templates import REGISTRY, CouponExpiring
 from tasks.jobs import notifications as job
+from tasks.jobs import points_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,14 +46,14 @@ _PAGE = PageRequest(limit=50)
 _HANDLERS: dict[str, Callable[[Session, Event, Any], None]] = {
     "orders.shipped": job.on_order_shipped,
     "points.accrued": job.on_points_accrued,
+    "points.expiring": points_messages.on_points_expiring,
     "feedback.ticket_answered": job.on_ticket_answered,
     "coupons.expiring": job.on_coupon_expiring,
 }
 # What WeChat answers in the history, by share: mostly yes, now and then what happens in life.
 _ANSWERS = (
     (0.91, Outcome("sent")),
-    (0.05, Outcome("refused", "rejected_43101", errcode=43101)),
-    (0.015, Outcome("refused", "rejected_47003", errcode=47003)),
+    (0.065, Outcome("refused", "rejected_43101", errcode=43101)),
     (0.025, Outcome("unknown", "timeout")),
 )
 

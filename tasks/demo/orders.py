@@ -19,6 +19,7 @@ from server.orders import bulk, queries
 from server.orders.drafts import LineDraft, MemberRef, OrderDraft, OrderEvent, ReceiverDraft, RefundLine
 from server.orders.files import RETAIL, OrderReader, product_of
 from server.points import service as points
+from server.transfers.sheets import open_sheet
 from tasks.demo.catalogue import PRODUCTS, SAMPLE, STORES
 
 if TYPE_CHECKING:
@@ -80,13 +81,13 @@ def _baskets(session: Session, demo: DemoContext) -> None:
 def _sample(demo: DemoContext) -> list[OrderDraft]:
     with (SAMPLE / "products.csv").open(encoding="utf-8", newline="") as file:
         products = [product_of(row, RETAIL) for row in csv.DictReader(file)]
-    reader = OrderReader(RETAIL, {product.sku: (product.name, product.category) for product in products})
-    lines: dict[str, list[dict[str, str]]] = {}
-    with (SAMPLE / "order_lines.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            lines.setdefault(row["basket_id"], []).append(row)
-    with (SAMPLE / "orders.csv").open(encoding="utf-8", newline="") as file:
-        drafts = [reader.draft(row, lines.get(row["basket_id"], [])) for row in csv.DictReader(file)]
+    names = {product.sku: (product.name, product.category) for product in products}
+    lines: dict[str, list[list[str]]] = {}
+    with open_sheet(SAMPLE / "orders.csv") as sales, open_sheet(SAMPLE / "order_lines.csv") as parts:
+        reader = OrderReader(RETAIL, names, sales.header, parts.header)
+        for _, row in parts.rows():
+            lines.setdefault(row[reader.line_number_place], []).append(row)
+        drafts = [reader.draft(row, lines.get(row[reader.number_place], [])) for _, row in sales.rows()]
     last = max(draft.placed_at for draft in drafts)
     # The odd old baskets would stretch the two months to half a year.
     recent = [draft for draft in drafts if last - draft.placed_at < timedelta(days=_DAYS)]

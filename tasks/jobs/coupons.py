@@ -1,15 +1,18 @@
-"""Periodic care of coupons: locks that ran out, expiry, and the reminder before it."""
+"""Care of coupons: locks that ran out, expiry and the reminder before it; and what is made or issued piece by piece."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from server.coupons import service as coupons
+from server.coupons.service import issue_files, recalls
 from tasks.jobs.sweeps import in_batches
 
 if TYPE_CHECKING:
     from server.bootstrap import Core
+    from server.kernel.outbox import Event
 
 
 def release_due(core: Core, period: datetime) -> int:  # noqa: ARG001 - the same whenever it runs
@@ -25,3 +28,29 @@ def expire_due(core: Core, period: datetime) -> int:  # noqa: ARG001 - as above
 def remind_expiring(core: Core, period: datetime) -> int:  # noqa: ARG001 - as above
     """Tell once of each coupon that ends soon."""
     return in_batches(core, lambda session, now, limit: coupons.remind_expiring(session, now, limit=limit))
+
+
+def forget_seeds(core: Core, period: datetime) -> int:  # noqa: ARG001 - as above
+    """Erase what the codes of a batch follow from, once their file's time is over."""
+    return in_batches(core, coupons.forget_seeds)
+
+
+def on_codes_wanted(core: Core, event: Event) -> None:
+    """Make the codes of a batch to its end; broken off, the next attempt goes on where this one was."""
+    batch_id = UUID(event.payload["batch_id"])
+    while core.db.run(lambda session: coupons.make_codes(session, batch_id, core.clock.now())):
+        pass
+
+
+def on_issue_wanted(core: Core, event: Event) -> None:
+    """Issue to a file of members to its end; broken off, the next attempt goes on where this one was."""
+    file_id = UUID(event.payload["file_id"])
+    while core.db.run(lambda session: issue_files.issue_piece(session, file_id, core.clock.now())):
+        pass
+
+
+def on_recall_wanted(core: Core, event: Event) -> None:
+    """Take back what a file gave, to its end; broken off, the next attempt goes on where this one was."""
+    recall_id = UUID(event.payload["recall_id"])
+    while core.db.run(lambda session: recalls.recall_piece(session, recall_id, core.clock.now())):
+        pass

@@ -20,10 +20,13 @@ from server.feedback import queries as feedback
 from server.kernel.errors import NotFoundError
 from server.members import queries as members
 from server.notifications import delivery, service
+from server.notifications.coupon_templates import CouponRecalled
+from server.notifications.reward_templates import RewardCancelled, RewardPlaced, RewardShipped
 from server.notifications.rules import Outcome
 from server.notifications.templates import CouponExpiring, OrderShipped, PointsAccrued, TicketAnswered
 from server.orders import queries as orders
 from server.points import queries as points
+from server.rewards import queries as rewards
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
 from tasks.jobs.sweeps import in_batches
 
@@ -104,6 +107,59 @@ def on_coupon_expiring(session: Session, event: Event, core: Core) -> None:
         return
     message = CouponExpiring(coupon.name, coupon.valid_until)
     service.request(session, member_id, message, key=f"coupon_expiring:{coupon.id}", now=now, occurred_at=event.occurred_at)
+
+
+def on_coupon_recalled(session: Session, event: Event, core: Core) -> None:
+    """Tell the member that a coupon given by mistake was taken back."""
+    now = core.clock.now()
+    try:
+        coupon = coupons.find(session, UUID(event.payload["coupon_id"]), now=now)
+    except NotFoundError:
+        return
+    member_id = _recipient(session, coupon.member_id)
+    if member_id is None or coupon.state != "voided":
+        return
+    message = CouponRecalled(coupon.name, event.occurred_at)
+    service.request(session, member_id, message, key=f"coupon_recalled:{coupon.id}", now=now, occurred_at=event.occurred_at)
+
+
+def on_reward_placed(session: Session, event: Event, core: Core) -> None:
+    """Tell the member what their points were redeemed for, unless it was cancelled meanwhile."""
+    found, member_id = _redemption(session, event)
+    if found is None or member_id is None or found.placed_at is None or found.state == "cancelled":
+        return
+    message = RewardPlaced(found.reward_name, found.redemption_no, found.points, found.placed_at)
+    key = f"reward_placed:{found.id}"
+    service.request(session, member_id, message, key=key, now=core.clock.now(), occurred_at=event.occurred_at)
+
+
+def on_reward_shipped(session: Session, event: Event, core: Core) -> None:
+    """Tell the member that the goods are on their way, unless they were taken back meanwhile."""
+    found, member_id = _redemption(session, event)
+    if found is None or member_id is None or found.fulfilled_at is None or found.state == "cancelled":
+        return
+    carrier, tracking_no = found.carrier or "物流公司", found.tracking_no or _NO_NUMBER
+    message = RewardShipped(found.redemption_no, carrier, tracking_no, found.fulfilled_at)
+    key = f"reward_shipped:{found.id}"
+    service.request(session, member_id, message, key=key, now=core.clock.now(), occurred_at=event.occurred_at)
+
+
+def on_reward_cancelled(session: Session, event: Event, core: Core) -> None:
+    """Tell the member that a redemption is cancelled and the points are back."""
+    found, member_id = _redemption(session, event)
+    if found is None or member_id is None or found.cancelled_at is None:
+        return
+    message = RewardCancelled(found.reward_name, found.redemption_no, found.points, found.cancelled_at)
+    key = f"reward_cancelled:{found.id}"
+    service.request(session, member_id, message, key=key, now=core.clock.now(), occurred_at=event.occurred_at)
+
+
+def _redemption(session: Session, event: Event) -> tuple[rewards.RedemptionView | None, UUID | None]:
+    try:
+        found = rewards.find(session, UUID(event.payload["redemption_id"]))
+    except NotFoundError:
+        return None, None
+    return found, _recipient(session, found.member_id)
 
 
 def _recipient(session: Session, member_id: UUID | None) -> UUID | None:

@@ -8,16 +8,14 @@ from uuid import UUID
 
 import structlog
 
-from server.flows import order_events
-from server.logistics.choice import tracking_gateway
+from server.flows import intake, order_events
 from server.logistics.errors import TrackingRefusedError
-from server.orders import queries
+from server.orders import pending, queries
 from tasks.jobs.sweeps import in_batches
 
 if TYPE_CHECKING:
     from server.bootstrap import Core
     from server.kernel.outbox import Event
-    from server.logistics.gateway import TrackingGateway
 
 _BATCH = 100
 # Carriers that tell nothing without the receiver's phone number.
@@ -30,13 +28,18 @@ def complete_due(core: Core, period: datetime) -> int:  # noqa: ARG001 - the sam
     return in_batches(core, order_events.complete_due, batch=_BATCH)
 
 
-def follow_parcel(core: Core, event: Event, gateway: TrackingGateway | None = None) -> None:
+def apply_pending(core: Core, period: datetime) -> int:  # noqa: ARG001 - the same whenever it runs
+    """Give orders the events that came at the same moment as they did, and forget events whose order never came."""
+    applied = in_batches(core, intake.apply_overtaken, batch=_BATCH)
+    return applied + core.db.run(lambda session: pending.forget(session, core.clock.now()))
+
+
+def follow_parcel(core: Core, event: Event) -> None:
     """Ask the aggregator to report a new parcel's news; asking twice is harmless, so this may run any number of times.
 
     Arguments:
         core: of this process.
         event: ``orders.shipped``; its ``part_id`` is the parcel. Without one nobody told a tracking number.
-        gateway: stands in for the one of the settings in tests.
 
     Raises:
         TrackingUnavailableError: no answer; the delivery is tried again.
@@ -50,7 +53,7 @@ def follow_parcel(core: Core, event: Event, gateway: TrackingGateway | None = No
     if parcel is None or not parcel[0]:
         return
     try:
-        (gateway or tracking_gateway(core.settings)).subscribe(*parcel, phone=receiver.phone if receiver else None)
+        core.tracking.subscribe(*parcel, phone=receiver.phone if receiver else None)
     except TrackingRefusedError as refusal:
         # Trying again would be refused again; the order's page still shows the number.
         _log.warning("tracking_refused", parcel=part_id, reason=refusal.params.get("reason"))

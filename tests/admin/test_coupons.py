@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
 from server.cards import service as cards
 from server.coupons import queries, service
+from server.coupons.service import issue_files
 from server.kernel.pagination import PageRequest
 from server.kernel.source import Source
+from server.staff import approvals
 from tests.admin.conftest import token_of
 from tests.factories.coupons import STAFF, a_member, a_template
 
@@ -77,9 +83,30 @@ def test_a_template_is_previewed_written_published_and_edited(staff, core: Core)
     assert "已暂停" in text(staff.get(page))
 
 
+def test_steps_gifts_and_hours_are_written_and_shown_again(staff, core: Core):
+    common = {**DRAFT, "amount_off_fen": "", "threshold_fen": "", "hours": "5-6 22:00-02:00\n10:00-14:00", "first_order_only": "yes"}
+    steps = {**common, "code": "steps", "kind": "steps", "steps": "满100减10\n200.50 30"}
+    gift = {**common, "code": "gift", "kind": "gift", "gift_sku": "CUP-1", "gift_quantity": "2", "gift_value_fen": "9.90"}
+    for written, told in ((steps, "100 10\n200.5 30"), (gift, "5,6 22:00-02:00\n10:00-14:00")):
+        made = send(staff, "/admin/coupon_templates/new", **written)
+        assert made.status_code == 302, text(made)
+        assert told in text(staff.get(f"{made.location}/edit")).replace("\r", "")
+        assert staff.get(made.location).status_code == 200
+    with core.db.reading() as session:
+        steps_terms, gift_terms = (queries.template_by_code(session, code).draft.terms for code in ("steps", "gift"))
+    assert (steps_terms.steps, steps_terms.first_order_only) == (((10000, 1000), (20050, 3000)), True)
+    assert (gift_terms.gift_sku, gift_terms.gift_quantity, gift_terms.gift_value_fen) == ("CUP-1", 2, 990)
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
-    [({"percent_off": "20"}, "仅折扣券需要填写"), ({"blackouts": "soon"}, "2026-10-01 2026-10-07"), ({"amount_off_fen": "x"}, "99.00")],
+    [
+        ({"percent_off": "20"}, "仅折扣券需要填写"),
+        ({"blackouts": "soon"}, "2026-10-01 2026-10-07"),
+        ({"steps": "200"}, "200 30"),
+        ({"hours": "late"}, "10:00-14:00"),
+        ({"amount_off_fen": "x"}, "99.00"),
+    ],
 )
 def test_a_wrong_field_is_told_and_nothing_is_kept(staff, core: Core, wrong, told):
     for extra in ({}, {"preview": "1"}):
@@ -141,3 +168,67 @@ def test_a_coupon_is_redeemed_in_store_for_one_receipt(signed_in_as, core: Core,
         view = queries.find(session, coupon.id, now=clock.now())
     assert (view.state, view.external_no, view.discount_fen) == ("redeemed", "R-1", 2000)
     assert shop.get("/admin/coupon_templates/new").status_code == 403
+
+
+def test_codes_are_made_downloaded_once_with_a_reason_and_stopped(staff, core: Core):
+    with core.db.transaction() as session:
+        template = a_template(session, now=core.clock.now())
+    new = f"/admin/coupon-codes/new/{template}"
+    wrong = send(staff, new, kind="shared", word="!", note="flyer")
+    assert wrong.status_code == 422
+    assert "3 到 32 个字母或数字。" in text(wrong)
+    made = send(staff, new, kind="unique", size="1003", per_member="1", note="flyer")
+    assert made.status_code == 302
+    page = made.location
+    batch = UUID(page.rpartition("/")[2])
+    assert core.db.run(lambda session: service.make_codes(session, batch, core.clock.now())) == 1003
+    assert send(staff, f"{page}/codes", page, reason="").status_code == 302
+    file = send(staff, f"{page}/codes", page, reason="to the printer")
+    lines = text(file).split()
+    assert (file.status_code, lines[0], len(set(lines))) == (200, "code", 1004)
+    assert "一人一码" in text(staff.get("/admin/coupon-codes/"))
+    assert send(staff, f"{page}/stop", page, reason="leaked").status_code == 302
+    assert "leaked" in text(staff.get(page))
+    assert send(staff, f"{page}/codes", page, reason="again").status_code == 302
+
+
+def test_a_file_is_read_started_with_a_reason_and_its_refusals_come_out_as_a_file(staff, core: Core):
+    with core.db.transaction() as session:
+        template = a_template(session, now=core.clock.now())
+        member = a_member(session, now=core.clock.now())
+        number = cards.issue(session, member, now=core.clock.now()).card_no
+    new = f"/admin/coupon-issues/new/{template}"
+    file = (io.BytesIO(f"card_no\n{number}\n999\n".encode()), "list.csv")
+    read = staff.post(new, data={"file": file, "csrf_token": token_of(staff, new)}, content_type="multipart/form-data")
+    assert read.status_code == 302
+    page = read.location
+    assert text(staff.get(f"{page}/refusals")).splitlines()[1].startswith("3,card_no,")
+    send(staff, f"{page}/start", page, reason="thanks")
+    file_id = UUID(page.rpartition("/")[2])
+    assert core.db.run(lambda session: issue_files.issue_piece(session, file_id, core.clock.now())) == 1
+    assert "list.csv" in text(staff.get("/admin/coupon-issues/"))
+    with core.db.reading() as session:
+        assert queries.count_available(session, member, core.clock.now()) == 1
+
+
+def test_a_recall_shows_what_it_would_do_and_asks_a_second_person(signed_in_as, core: Core):
+    at = core.clock.now()
+    with core.db.transaction() as session:
+        template, member = a_template(session, now=at), a_member(session, now=at)
+        number = cards.issue(session, member, now=at).card_no
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "list"
+        path.write_text(f"card_no\n{number}\n", encoding="utf-8")
+        file_id = core.db.run(lambda session: issue_files.stage(session, template, path, name="list.csv", actor=STAFF, now=at))
+    core.db.run(lambda session: issue_files.start(session, file_id, reason="thanks", actor=STAFF, now=at))
+    while core.db.run(lambda session: issue_files.issue_piece(session, file_id, at)):
+        pass
+    staff, page = signed_in_as("operations"), f"/admin/coupon-issues/{file_id}"
+    assert "未使用、将作废并通知会员：1 张" in text(staff.get(f"{page}/recall"))
+    assert send(staff, f"{page}/recall", reason="wrong list").status_code == 302
+    shown = text(staff.get(page))
+    assert "wrong list" in shown
+    assert f"{page}/recall" not in shown
+    assert staff.get(f"{page}/used").status_code == 200
+    with core.db.reading() as session:
+        assert [each.kind for each in approvals.pending_about(session, "coupon_issue_file", file_id)] == ["coupons.recall"]

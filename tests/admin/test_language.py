@@ -11,7 +11,7 @@ def test_the_first_visitors_language_does_not_stay_for_the_next(core):
     chinese, english = app.test_client(), app.test_client()
     first = chinese.get("/admin/login/").text
     assert "欢迎回来" in first
-    with english.session_transaction() as session:
+    with english.session_transaction("/admin/") as session:
         session["language"] = "en"
     second = english.get("/admin/login/").text
     assert "Welcome back" in second

@@ -32,6 +32,7 @@ def test_orders_are_found_by_what_staff_know_and_shown_whole(core, signed_in_as)
     assert taken.order_no not in client.get("/admin/orders/?q=nothing").get_data(as_text=True)
     detail = client.get(f"/admin/orders/{taken.order_id}").get_data(as_text=True)
     assert "YT1" in detail
+    assert "「消费积分」每1元1分" in detail
     assert RECEIVER.phone not in detail
     assert client.get("/admin/orders/00000000-0000-0000-0000-000000000000").status_code == 404
 

@@ -72,7 +72,7 @@ def test_every_published_topic_has_a_subscription_or_a_reason():
 
 def messages() -> set[str]:
     found = set()
-    keywords = {"gettext": None, "_": None, "N_": None, "lazy_gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
+    keywords = {"gettext": None, "_": None, "N_": None, "L_": None, "lazy_gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
     for part in SOURCES:
         for _file, _line, message, _comments, _context in extract_from_dir(
             ROOT / part, method_map=[("**/templates/**.html", "jinja2"), ("**.py", "python")], keywords=keywords

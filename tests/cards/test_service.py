@@ -6,11 +6,21 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from server.audit import queries as audit
 from server.cards import queries, rules, service
-from server.cards.errors import CardNoTakenError, MemberCodeExpiredError, MemberCodeMalformedError, MemberCodeOldError, MemberCodeUsedError
+from server.cards.errors import (
+    CardNoTakenError,
+    LegacyNumberInvalidError,
+    LegacyNumberReservedError,
+    MemberCodeExpiredError,
+    MemberCodeMalformedError,
+    MemberCodeOldError,
+    MemberCodeUsedError,
+)
 from server.cards.models import Card, CardCode
 from server.kernel.actors import PartnerActor
 from server.kernel.ids import luhn_holds, uuid7
+from server.kernel.pagination import PageRequest
 from tests.factories.members import a_member, an_unclaimed_member
 
 TILL = PartnerActor(uuid7(), "till")
@@ -86,14 +96,37 @@ def test_of_two_tills_that_read_one_code_one_gets_the_member(core, clock):
     assert sum(result is not None for result in results) == 1
 
 
+def add_alias(session, member, number, *, now, reason="old plastic card"):
+    return service.add_alias(session, member, number, reason=reason, actor=TILL, now=now)
+
+
 def test_a_legacy_number_stands_for_its_member_and_for_no_other(session, clock):
     one, other = a_member(session, now=clock.now()), a_member(session, now=clock.now())
-    service.add_alias(session, one, " VIP-001 ", now=clock.now())
-    service.add_alias(session, one, "VIP-001", now=clock.now())
+    assert add_alias(session, one, " vip 001 ", now=clock.now()) is True
+    assert add_alias(session, one, "ＶＩＰ００１", now=clock.now()) is False
     with pytest.raises(CardNoTakenError):
-        service.add_alias(session, other, "VIP-001", now=clock.now())
-    assert queries.by_card_no(session, "VIP-001") == one
-    assert queries.aliases_of(session, one) == ["VIP-001"]
+        add_alias(session, other, "VIP001", now=clock.now())
+    assert queries.by_card_no(session, "vip001") == queries.by_card_no(session, "Ｖip 001") == one
+    assert queries.aliases_of(session, one) == ["VIP001"]
+    (entry,) = audit.list_entries(session, PageRequest(5), audit.EntryFilter(subject_type="member", subject_id=str(one))).items
+    assert (entry.action, entry.reason) == ("card.alias_add", "old plastic card")
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        ("247326165047", LegacyNumberReservedError),
+        ("662073840970787154", LegacyNumberReservedError),
+        (" ", LegacyNumberInvalidError),
+        ("V" * 33, LegacyNumberInvalidError),
+        ("贵宾1", LegacyNumberInvalidError),
+    ],
+)
+def test_a_number_that_may_be_somebodys_card_is_refused(session, clock, number, error):
+    member = a_member(session, now=clock.now())
+    with pytest.raises(error):
+        add_alias(session, member, number, now=clock.now())
+    assert queries.aliases_of(session, member) == []
 
 
 def test_after_a_merge_both_numbers_stand_for_the_survivor(session, clock):

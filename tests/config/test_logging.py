@@ -26,6 +26,22 @@ def test_texts_lose_what_is_secret(text):
         assert canary not in cleaned
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'violates check "ck"\nDETAIL:  Failing row contains (1, 李\n四, x).\n[SQL: INSERT]',
+        "violates unique\nDETAIL:  Key (nickname)=(李四) already exists.",
+        "(1062, \"Duplicate entry '李'四-2' for key 'uq_x'\")",
+    ],
+)
+def test_what_a_database_quotes_of_its_rows_is_dropped_and_its_message_stays(text):
+    cleaned = redact_text(text)
+    assert "四" not in cleaned
+    assert REDACTED in cleaned
+    assert "violates" in cleaned or "uq_x" in cleaned
+    assert ("[SQL" in cleaned) == ("[SQL" in text)
+
+
 def test_values_named_like_secrets_are_dropped_at_any_depth():
     cleaned = redact({"a": [{"phone": "1", "receiver_name": "张三"}], "nested": {"refresh_token": "x"}, "count": 3})
     assert cleaned == {"a": [{"phone": REDACTED, "receiver_name": REDACTED}], "nested": {"refresh_token": REDACTED}, "count": 3}

@@ -6,6 +6,7 @@ import jsonschema_rs
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
+from tests.factories.calls import operations as guards_of
 from wsgi import create_app
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -52,6 +53,14 @@ def test_every_operation_has_a_summary_a_body_and_an_answer_that_names_its_field
         missing.extend(f"{name}: {what} without a schema" for what, media in bodies if not media.get("schema"))
     assert missing == []
     assert len(set(ids)) == len(ids) > 60
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_operation_says_who_may_call_it(core, document):
+    guards = guards_of(create_app(core=core))
+    shown = {name: operation.get("security") for name, operation in operations(document)}
+    expected = {"member": [{"member": []}], "public": None, "signature": None}
+    assert shown == {name: expected.get(guard, [{"partner": [guard.removeprefix("partner:")]}]) for name, guard in guards.items()}
 
 
 @pytest.mark.filterwarnings("ignore")

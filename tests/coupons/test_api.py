@@ -6,17 +6,23 @@ import hashlib
 import hmac
 import json
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from server.coupons import queries, service
-from server.coupons.rules.terms import Scope
+from server.coupons.errors import QuoteChangedError
+from server.coupons.rules.cart import CartLine
+from server.coupons.rules.hours import Window
+from server.coupons.rules.terms import Kind, Scope, Terms
 from server.kernel.ids import uuid7
+from server.orders.drafts import MemberRef
 from server.partners import service as partners
 from tests.conftest import START
 from tests.factories.coupons import SYSTEM, a_coupon, a_template, percent_terms, some_terms
 from tests.factories.feedback import Caller, a_caller
+from tests.factories.orders import a_till_draft, an_order
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -133,6 +139,33 @@ def test_a_quote_takes_the_best_coupon_and_tells_why_not_the_other(client, core,
     assert quote(client, member, lines=[]).status_code == 422
 
 
+def test_steps_a_gift_and_the_first_order_are_told_and_quoted(client, core, member, till):
+    promised = Terms(
+        "首单满赠", Kind.GIFT, gift_sku="CUP-1", gift_quantity=1, gift_value_fen=900, exclusion_group="gift", first_order_only=True
+    )
+    steps = Terms(
+        "阶梯", Kind.STEPS, steps=((10000, 1000), (12000, 3000)), hours=(Window(0, 1440, (1,)), Window(0, 1440, (2, 3, 4, 5, 6, 7)))
+    )
+    with core.db.transaction() as session:
+        given = a_coupon(session, member.member_id, now=NOW, terms=promised)
+        stepped = a_coupon(session, member.member_id, now=NOW, terms=steps)
+    shown = get(client, member, f"coupons/{stepped.id}").json["template"]
+    assert shown["steps"][1] == {"threshold_fen": 12000, "amount_off_fen": 3000}
+    assert shown["hours"][0] == {"weekdays": [1], "begins": "00:00", "ends": "24:00"}
+    cup = {"sku": "CUP-1", "quantity": 1}
+    shown = get(client, member, f"coupons/{given.id}").json["template"]
+    assert (shown["gift"], shown["first_order_only"], shown["sentence"]) == (cup, True, "赠CUP-1×1，仅限首单。")
+    found = quote(client, member).json
+    assert (found["payable_fen"], found["gift"]) == (9000, cup)
+    assert {each["coupon_id"]: each["gift"] for each in found["applied"]} == {str(given.id): cup, str(stepped.id): None}
+    with core.db.transaction() as session:
+        an_order(session, a_till_draft(now=NOW, member=MemberRef(member_id=member.member_id)), now=NOW)
+    asked = {"member_id": str(member.member_id), "channel": "till", "lines": LINES}
+    assert {each["reason"] for each in till("coupons/quotes", asked).json["refused"]} == {"not_first_order"}
+    refused = till(f"coupons/{given.id}/redemptions", {"channel": "till", "external_no": "2", "lines": LINES})
+    assert (refused.status_code, "仅限首单" in refused.json["detail"]) == (409, True)
+
+
 def test_a_till_quotes_locks_redeems_and_returns(client, core, member, till):
     with core.db.transaction() as session:
         coupon = a_coupon(session, member.member_id, now=NOW)
@@ -152,6 +185,50 @@ def test_a_till_quotes_locks_redeems_and_returns(client, core, member, till):
     assert (back.status_code, back.json["state"]) == (201, "issued")
     assert till(f"coupons/{uuid7()}/locks", order).status_code == 404
     assert till("coupons/quotes", {"member_id": str(uuid7()), "channel": "till", "lines": LINES}).status_code == 404
+
+
+def test_what_was_quoted_is_what_is_charged_or_the_till_is_told_what_changed(client, core, member, till):
+    with core.db.transaction() as session:
+        goods = a_coupon(session, member.member_id, now=NOW)
+        off = a_coupon(session, member.member_id, now=NOW, terms=percent_terms(exclusion_group="more"))
+        other = a_coupon(session, member.member_id, now=NOW, terms=percent_terms(exclusion_group="third", percent_off=1))
+    cart = {"channel": "till", "lines": LINES, "shipping_fen": 500}
+    wanted = {"coupon_ids": [str(goods.id), str(off.id)]}
+    quoted = client.post("/api/v1/coupons/quotes", json={**cart, **wanted}, headers=member.headers).json
+    assert (quoted["payable_fen"], len(quoted["applied"])) == (8500, 2)
+    assert till("coupons/quotes", {**cart, **wanted, "member_id": str(member.member_id)}).json["quote_id"] == quoted["quote_id"]
+    order = {**cart, "external_no": "1", "quote_id": quoted["quote_id"]}
+
+    def changed(path: str, **changes: Any) -> dict[str, str]:
+        answer = till(path, {**order, **changes})
+        assert (answer.status_code, answer.json["code"]) == (409, "quote_changed"), answer.text
+        return {each["field"]: each["message"] for each in answer.json["errors"]}
+
+    lock = f"coupons/{goods.id}/locks"
+    assert changed(lock, shipping_fen=400) == {"lines": "other_cart"}
+    assert changed(f"coupons/{other.id}/locks") == {str(other.id): "not_quoted"}
+    forged = till(lock, {**order, "quote_id": "x" + quoted["quote_id"]})
+    assert (forged.status_code, forged.json["code"]) == (422, "quote_unknown")
+    assert till(lock, {"channel": "till", "external_no": "1", "quote_id": quoted["quote_id"]}).status_code == 422
+    assert till(lock, order).status_code == 201
+    assert changed(f"coupons/{off.id}/locks", external_no="2") == {
+        str(goods.id): "not_available",
+        str(off.id): "2400",
+        "payable_fen": "10100",
+    }
+    done = till(f"coupons/{off.id}/redemptions", order)
+    assert (done.status_code, done.json["discount_fen"], done.json["quote"]["payable_fen"]) == (201, 2000, 8500)
+    fresh = quote(client, member, channel="till", shipping_fen=500).json["quote_id"]
+    later, secret = NOW + timedelta(seconds=901), core.settings.secret_key
+    line = CartLine("TEA-1", 2, 6000, "tea")
+    slow = service.QuotedOrder(quoted["quote_id"], (line,), "till", "1", None, 500)
+    late = service.QuotedOrder(fresh, (line,), "till", "3", None, 500)
+    with core.db.transaction() as session:
+        paid, _ = service.redeem_as_quoted(session, goods.id, slow, secret_key=secret, actor=SYSTEM, now=later)
+        assert (paid.state, paid.discount_fen) == ("redeemed", 2000)
+        with pytest.raises(QuoteChangedError) as refused:
+            service.lock_as_quoted(session, other.id, late, secret_key=secret, actor=SYSTEM, now=later)
+    assert refused.value.fields == {"quote_id": "expired"}
 
 
 def test_a_coupon_that_does_not_fit_the_goods_is_not_redeemed(client, core, member, till):

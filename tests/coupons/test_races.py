@@ -13,6 +13,8 @@ from config.settings import Settings
 from server.bootstrap import Core, build_core
 from server.coupons import queries, service
 from server.coupons.models import Coupon, CouponTransition
+from server.coupons.rules import fingerprint
+from server.coupons.rules.cart import CartLine
 from server.kernel.actors import MemberActor
 from server.kernel.db import Base
 from server.kernel.errors import DomainError
@@ -20,7 +22,7 @@ from server.kernel.ids import uuid7
 from server.kernel.outbox import OutboxEvent
 from server.kernel.source import Source
 from tests.conftest import START
-from tests.factories.coupons import STAFF, SYSTEM, TILL, a_coupon, a_member, a_template
+from tests.factories.coupons import STAFF, SYSTEM, TILL, a_coupon, a_member, a_template, percent_terms, some_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,6 +156,28 @@ def test_two_orders_cannot_both_redeem_a_coupon(core: Core, settings: Settings):
     core.close()
 
 
+def test_of_two_orders_quoted_the_same_coupons_one_gets_them(core: Core, settings: Settings):
+    line = CartLine("TEA-1", 2, 6000, "tea")
+    secret = settings.secret_key
+    for _ in range(3):
+        with core.db.transaction() as session:
+            member = a_member(session, now=NOW)
+            ids = [a_coupon(session, member, now=NOW, terms=terms).id for terms in (some_terms(), percent_terms(exclusion_group="more"))]
+            found = service.quote(session, member, [line], now=NOW, channel="till")
+        digest = fingerprint.cart_digest([line], channel="till", store=None, shipping_fen=0)
+        quote_id = fingerprint.sign(fingerprint.promise_of(member, digest, found, NOW), secret)
+
+        def keep(coupon_id: UUID, number: str, quote_id: str = quote_id) -> Callable[[Any], Any]:
+            order = service.QuotedOrder(quote_id, (line,), "till", number)
+            return lambda session: service.lock_as_quoted(session, coupon_id, order, secret_key=secret, actor=TILL, now=NOW).external_no
+
+        got = at_once(core, [keep(ids[0], "1"), keep(ids[1], "2")], 2)
+        assert max(got) == "quote_changed"
+        winner = min(got)
+        assert winner in {"1", "2"}
+        assert at_once(core, [keep(each, winner) for each in ids], 1) == [winner, winner]
+
+
 def test_voiding_redeeming_and_expiring_at_once_ends_one_way(core: Core, settings: Settings):
     core = wide(core, settings, 8)
     for _ in range(4):
@@ -189,18 +213,4 @@ def test_a_merge_during_claims_loses_no_coupon(core: Core, settings: Settings):
     with core.db.reading() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Coupon).where(Coupon.member_id == two)) == given
         assert sum(queries.find_template(session, each).issued for each in templates) == given
-    core.close()
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("stock", [1_000])
-def test_twenty_thousand_members_race_for_a_thousand_coupons_at_64_connections(core: Core, settings: Settings, stock: int):
-    core = wide(core, settings, 64)
-    members = some_members(core, 20_000)
-    with core.db.transaction() as session:
-        template = a_template(session, now=NOW, stock=stock)
-    results = at_once(core, claims(members, template), 64)
-    assert sum(isinstance(each, queries.CouponView) for each in results) == stock
-    assert {each for each in results if isinstance(each, str)} == {"sold_out"}
-    check_books(core, template, stock, stock)
     core.close()

@@ -307,7 +307,7 @@ def test_a_merge_carries_tickets_and_a_departure_blanks_them(session: Session, c
     seen = queries.detail(session, number, member_id=survivor.member_id)
     assert seen.messages[0].author_id == survivor.member_id
     assert [ticket.ticket_no for ticket in queries.of_member(session, survivor.member_id, PageRequest(limit=5)).items] == [number]
-    assert service.forget_member(session, survivor.member_id) == 1
+    assert service.forget_member(session, survivor.member_id, actor=SystemActor("tests"), now=LATER) == 1
     gone = queries.detail(session, number)
     assert (gone.ticket.excerpt, gone.messages[0].content) == ("", "")
 

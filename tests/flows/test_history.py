@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
+import xlsxwriter
 
 from server.catalogue import service as catalogue
 from server.catalogue.rules import PlaceDraft
 from server.flows.history import CREATED, REFUSED, SAME, HistoryIntake
 from server.kernel.outbox import OutboxEvent
+from server.kernel.pagination import PageRequest
 from server.orders import queries
 from server.orders.drafts import MemberRef
 from server.orders.files import RETAIL, OrderReader, RowError, read_mapping
@@ -22,8 +27,19 @@ from server.orders.models import Order, OrderEventRow, OrderLine
 from server.points import bulk, proofs
 from server.points import queries as points
 from server.points import service as points_service
-from server.points.models import PointsAccount, PointsAllocation, PointsEntry, PointsLot, PointsPosting
+from server.points.models import (
+    PointsAccount,
+    PointsAllocation,
+    PointsEntry,
+    PointsLot,
+    PointsPosting,
+    PointsRuleBudget,
+    PointsRuleShare,
+)
+from server.points.rulebook import RuleDraft
+from server.points.rules import MULTIPLIER, PER_AMOUNT
 from server.transfers import queries as transfers
+from server.transfers.errors import SheetRefusedError
 from tasks.commands.import_orders import run_import
 from tests.conftest import START
 from tests.factories.orders import SHOP, SYSTEM, a_draft, a_line, a_till_draft, an_order
@@ -55,12 +71,19 @@ def the_drafts():
     ]
 
 
-TABLES = (Order, OrderLine, OrderEventRow, PointsEntry, PointsPosting, PointsLot, PointsAllocation, PointsAccount)
+TABLES = (
+    *(Order, OrderLine, OrderEventRow, PointsEntry, PointsPosting, PointsLot, PointsAllocation, PointsAccount),
+    *(PointsRuleBudget, PointsRuleShare),
+)
 
 
 def test_a_chunk_writes_the_rows_that_single_sales_write(core):
     def prepare(session):
         points_service.ensure_default_rules(session, actor=SYSTEM, now=NOW)
+        bonus = {"fen_per_point": 300, "stacks": True, "max_points_per_day": 9, "max_points_per_member": 20, "max_points_in_all": 25}
+        week = {"percent": 150, "weekdays": [2, 4], "channels": ["till"]}
+        for kind, code, document in ((PER_AMOUNT, "bonus", bonus), (MULTIPLIER, "week", week)):
+            points_service.save_rule(session, RuleDraft(code, kind, code, document), actor=SYSTEM, now=NOW)
 
     ends = []
     for way in ("one by one", "chunk"):
@@ -193,12 +216,15 @@ def test_a_mapping_of_ones_own_reads_yuan():
         "orders": {"external_no": "no", "placed_at": "at", "payable": "total", "phone": "phone"},
         "lines": {"order": "no", "sku": "sku", "quantity": "n", "amount": "sum"},
     }
-    reader = OrderReader(read_mapping(document), {})
-    row = {"no": "1", "at": "2026-06-01 10:00:00", "total": "12.30", "phone": "13800138000"}
-    draft = reader.draft(row, [{"no": "1", "sku": "A", "n": "2", "sum": "12.30"}])
+    reader = OrderReader(read_mapping(document), {}, ("no", "at", "total", "phone"), ("no", "sku", "n", "sum"))
+    row = ["1", "2026-06-01 10:00:00", "12.30", "13800138000"]
+    draft = reader.draft(row, [["1", "A", "2", "12.30"]])
     assert (draft.payable_fen, draft.lines[0].amount_fen, draft.placed_at.utcoffset()) == (1230, 1230, timedelta(hours=8))
-    with pytest.raises(RowError):
-        reader.draft(row | {"total": "1.234"}, [])
+    for total in ("1.234", "", "NaN", "twelve"):
+        with pytest.raises(RowError):
+            reader.draft([*row[:2], total, row[3]], [])
+    with pytest.raises(RowError, match="phone: column_missing"):
+        OrderReader(read_mapping(document), {}, ("no", "at", "total"), ("no", "sku", "n", "sum"))
     for part in ("orders", "lines"):
         with pytest.raises(ValueError, match="lacks"):
             read_mapping({**document, part: {}})
@@ -208,3 +234,66 @@ def test_stores_of_a_history_are_made_once(session):
     drafts = [PlaceDraft("S1", "S1"), PlaceDraft("S2", "S2"), PlaceDraft("S1", "S1")]
     assert catalogue.add_stores(session, drafts, actor=SYSTEM, now=NOW) == 2
     assert catalogue.add_stores(session, drafts, actor=SYSTEM, now=NOW) == 0
+
+
+def as_workbooks(tmp_path, paths):
+    books = []
+    for path in paths:
+        target = path.with_suffix(".xlsx")
+        book = xlsxwriter.Workbook(str(target))
+        sheet = book.add_worksheet("Data")
+        with path.open(encoding="utf-8", newline="") as file:
+            for place, row in enumerate(csv.reader(file)):
+                for column, cell in enumerate(row):
+                    (sheet.write_number if cell.lstrip("-").isdigit() else sheet.write_string)(
+                        place, column, cell if not cell.isdigit() else int(cell)
+                    )
+        book.close()
+        books.append(target)
+    return books
+
+
+def test_workbooks_are_the_same_history_as_csv(core, tmp_path):
+    core.db.run(lambda s: points_service.ensure_default_rules(s, actor=SYSTEM, now=NOW))
+    paths = copied(tmp_path)
+    first = taken(core, as_workbooks(tmp_path, paths), tmp_path)
+    assert (first.refused, first.errors) == (0, 0)
+    # Nothing new in the CSV: every fingerprint is the same.
+    again = taken(core, paths, tmp_path)
+    assert (again.created, again.same, again.refused) == (0, first.created, 0)
+
+
+def test_a_table_without_a_column_is_refused_before_anything_is_taken_in(core, tmp_path):
+    paths = copied(tmp_path)
+    paths[1].write_text(paths[1].read_text().replace("sales_value_cents", "amount", 1))
+    with pytest.raises(SheetRefusedError) as caught:
+        taken(core, paths, tmp_path)
+    assert caught.value.params == {"name": "order_lines.csv", "reason": "columns_missing", "place": "sales_value_cents"}
+    with core.db.reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Order)) == 0
+        (job,) = transfers.list_jobs(session, PageRequest()).items
+        assert (job.state, job.failure) == ("failed", "SheetRefusedError")
+
+
+@pytest.mark.committing
+def test_two_imports_of_one_file_at_once_end_like_one(core, tmp_path):
+    core.db.run(lambda s: points_service.ensure_default_rules(s, actor=SYSTEM, now=NOW))
+    paths = copied(tmp_path)
+    start = Barrier(2)
+
+    def run(number):
+        start.wait()
+        return run_import(core, *paths, RETAIL, tmp_path / f"errors-{number}.csv")
+
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(run, range(2)))
+    rows = (SAMPLE / "orders.csv").read_text().splitlines()[1:]
+    assert [report.errors for report in reports] == [0, 0]
+    assert sum(report.created for report in reports) == len(rows)
+    assert sum(report.same for report in reports) == len(rows)
+    with core.db.reading() as session:
+        paid = [int(row.split(",")[5]) for row in rows]
+        assert session.scalar(sa.select(sa.func.sum(OrderLine.amount_fen))) == sum(paid)
+        assert session.scalar(sa.select(sa.func.sum(PointsEntry.points))) == sum(fen // 100 for fen in paid)
+        assert session.scalar(sa.select(sa.func.count(sa.distinct(Order.member_id)))) == len({row.split(",")[1] for row in rows})
+        assert proofs.prove(session) == []

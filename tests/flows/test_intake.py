@@ -8,19 +8,23 @@ from itertools import permutations
 import pytest
 import sqlalchemy as sa
 
+from server.coupons import queries as coupon_queries
+from server.coupons.rules.terms import Kind as CouponKind
+from server.coupons.rules.terms import Terms as CouponTerms
 from server.flows import intake, order_events
 from server.kernel.amounts import Points
 from server.kernel.pagination import PageRequest
 from server.kernel.source import Source
 from server.logistics.gateway import ParcelEvent, TrackingUpdate
 from server.orders import queries
-from server.orders.drafts import MemberRef, RefundLine
+from server.orders.drafts import LineDraft, MemberRef, RefundLine
 from server.orders.errors import EventConflictError, OrderConflictError
 from server.orders.models import Order
 from server.points import proofs
 from server.points import queries as points
 from server.points import service as points_service
 from tests.conftest import START
+from tests.factories.coupons import a_coupon
 from tests.factories.orders import RECEIVER, SHOP, SYSTEM, a_draft, a_line, a_till_draft, an_event, an_order, told
 from tests.factories.points import a_member
 
@@ -105,6 +109,19 @@ def test_a_coupon_that_cannot_be_redeemed_is_an_exception_and_no_refusal(rules):
     draft = a_till_draft(now=NOW, coupon_ids=(uuid.uuid4(),))
     taken = an_order(rules, draft, now=NOW)
     assert (taken.state, taken.exceptions) == ("completed", ["coupon_refused"])
+
+
+def test_the_gift_of_a_coupon_is_a_line_that_cost_nothing_and_one_goes_on_an_order(rules):
+    member = a_member(rules, now=NOW)
+    terms = CouponTerms("赠", CouponKind.GIFT, gift_sku="CUP-1", gift_quantity=1, gift_value_fen=900)
+    coupons = [a_coupon(rules, member, now=NOW, terms=terms) for _ in range(3)]
+    cup = LineDraft(2, "CUP-1", "杯", 1, 0)
+    ref = MemberRef(member_id=member)
+    both = a_till_draft(now=NOW, member=ref, coupon_ids=(coupons[0].id, coupons[1].id), lines=(a_line(1), cup))
+    assert an_order(rules, both, now=NOW).exceptions == ["coupon_refused"]
+    assert [coupon_queries.find(rules, each.id, now=NOW).state for each in coupons] == ["redeemed", "issued", "issued"]
+    without = a_till_draft(now=NOW, member=ref, coupon_ids=(coupons[2].id,), lines=(a_line(1),))
+    assert an_order(rules, without, now=NOW).exceptions == ["gift_not_as_promised"]
 
 
 def test_points_are_redeemed_with_the_order_or_it_has_an_exception(rules):

@@ -75,6 +75,18 @@ class Product:
             time.sleep(0.2)
         raise RuntimeError(f"the product did not start: {self.log()[-4000:]}")
 
+    def work_off(self, *, within_seconds: int = 300) -> None:
+        """Wait until what the demonstration's own data set going is done: a member's news would wait behind all of it."""
+        deadline = time.monotonic() + within_seconds
+        while time.monotonic() < deadline:
+            figures = requests.get(f"{self.demo['base_url']}/metrics", timeout=TIMEOUT_SECONDS).text
+            found = re.search(r"^huiban_outbox_oldest_pending_seconds (\S+)$", figures, re.MULTILINE)
+            assert found, figures
+            if float(found[1]) < 2:
+                return
+            time.sleep(0.5)
+        raise RuntimeError(f"the demonstration's news was not done within {within_seconds} s: {self.log()[-4000:]}")
+
     def log(self) -> str:
         return (self.data_dir.parent / "supervisor.log").read_text()
 
@@ -266,7 +278,7 @@ class Staff:
         assert self.session.get(f"{self.admin}/", timeout=TIMEOUT_SECONDS).status_code == 200
 
 
-def eventually(check: Any, *, within_seconds: float = 25, what: str = "it") -> Any:
+def eventually(check: Any, *, within_seconds: float = 60, what: str = "it") -> Any:
     """Return what ``check`` gives as soon as it is true; the queue works in the background."""
     deadline = time.monotonic() + within_seconds
     while time.monotonic() < deadline:

@@ -10,10 +10,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from server.kernel import idempotency, outbox
+from server.audit.models import AuditHead, AuditSeal
+from server.bootstrap import build_core
+from server.kernel import db, idempotency, outbox
 from server.kernel.db import constraint_of, insert_all_absent, insert_if_absent, is_transient, register_constraint, update_where
 from server.kernel.errors import ConflictError
 from server.kernel.ids import uuid7
+from tests.conftest import empty_tables
 
 AT = datetime(2026, 6, 15, 4, 0, 0, 123456, tzinfo=UTC)
 
@@ -80,6 +83,80 @@ def test_of_many_writers_of_one_key_exactly_one_inserts(core):
         assert sum(pool.map(insert, range(8))) == 1
 
 
+def a_seal(sequence, entry_id=None):
+    """A row of an append-only table whose key is a number of its own."""
+    return {"sequence": sequence, "entry_id": entry_id or uuid7(), "previous_hash": "a", "hash": "b", "sealed_at": AT}
+
+
+def test_a_natural_key_that_is_there_is_told_apart_from_a_new_one(core):
+    head = {"name": "chain", "sequence": 1, "hash": "a", "updated_at": AT}
+    assert core.db.run(lambda session: insert_if_absent(session, AuditHead, head))
+    with core.db.transaction() as session:
+        assert not insert_if_absent(session, AuditHead, head)
+        assert not insert_if_absent(session, AuditHead, head | {"sequence": 7})
+        rows = [head | {"name": name} for name in ("chain", "other", "third", "other")]
+        assert insert_all_absent(session, AuditHead, rows) == 2
+        assert insert_all_absent(session, AuditHead, rows) == 0
+        # What one statement met says nothing about the next.
+        assert insert_if_absent(session, AuditHead, head | {"name": "fourth"})
+        assert session.scalars(sa.select(AuditHead.sequence)).all() == [1, 1, 1, 1]
+
+
+def test_an_append_only_table_takes_a_key_once_and_stays_guarded(core):
+    first = a_seal(1)
+    with core.db.transaction() as session:
+        assert insert_if_absent(session, AuditSeal, first)
+        assert not insert_if_absent(session, AuditSeal, first)
+        assert not insert_if_absent(session, AuditSeal, a_seal(2, first["entry_id"]))
+        assert insert_all_absent(session, AuditSeal, [first, a_seal(2), a_seal(3)]) == 2
+    with core.db.reading() as session:
+        assert session.scalars(sa.select(AuditSeal.sequence).order_by(AuditSeal.sequence)).all() == [1, 2, 3]
+    with pytest.raises(DBAPIError, match="append-only"), core.db.transaction() as session:
+        session.execute(sa.update(AuditSeal).values(hash="x"))
+
+
+def test_only_the_guard_of_its_own_table_tells_that_a_row_is_there(core):
+    with pytest.raises(DBAPIError), core.db.transaction() as session:
+        insert_if_absent(session, AuditSeal, a_seal(1) | {"hash": None})
+    with pytest.raises(DBAPIError), core.db.transaction() as session:
+        insert_if_absent(session, AuditHead, {"name": "x" * 99, "sequence": None, "hash": "a", "updated_at": AT})
+
+
+@pytest.mark.parametrize(
+    ("model", "row"),
+    [
+        (outbox.OutboxEvent, lambda number: an_event(f"raced{number}")),
+        (AuditHead, lambda number: {"name": f"raced{number}", "sequence": 0, "hash": "a", "updated_at": AT}),
+        (AuditSeal, a_seal),
+    ],
+    ids=["new id", "natural key", "append-only"],
+)
+def test_of_sixteen_writers_of_one_key_exactly_one_inserts_and_nobody_is_broken_off(settings, model, row):
+    core = build_core(settings.model_copy(update={"pool_size": 16}))
+    rounds, barrier = 12, threading.Barrier(16)
+    column = sa.inspect(model).primary_key[0] if model is not outbox.OutboxEvent else outbox.OutboxEvent.__table__.c.key
+    try:
+
+        def write(_):
+            won = []
+            for number in range(rounds):
+                barrier.wait(30)
+                # Not ``db.run``: a deadlock would be tried again there and never be seen.
+                with core.db.transaction() as session:
+                    values = row(number)
+                    won.append(insert_if_absent(session, model, values))
+                    held = session.execute(sa.select(column).where(column == values[column.name]).with_for_update()).all()
+                    assert len(held) == 1
+            return won
+
+        with ThreadPoolExecutor(16) as pool:
+            outcomes = list(pool.map(write, range(16)))
+    finally:
+        empty_tables(core.db.engine)
+        core.close()
+    assert [sum(won) for won in zip(*outcomes, strict=True)] == [1] * rounds
+
+
 def test_a_conditional_update_counts_matched_rows_even_when_nothing_changes(core):
     with core.db.transaction() as session:
         insert_if_absent(session, outbox.OutboxEvent, an_event("k"))
@@ -88,7 +165,7 @@ def test_a_conditional_update_counts_matched_rows_even_when_nothing_changes(core
         assert update_where(session, statement.where(outbox.OutboxEvent.version == 9)) == 0
 
 
-def test_a_broken_constraint_is_known_by_name_and_becomes_its_error(core):
+def test_a_broken_constraint_is_known_by_name_and_becomes_its_error(core, monkeypatch):
     with pytest.raises(DBAPIError) as unknown, core.db.transaction() as session:
         event = an_event("k")
         session.execute(sa.insert(outbox.OutboxEvent).values(event))
@@ -98,6 +175,7 @@ def test_a_broken_constraint_is_known_by_name_and_becomes_its_error(core):
             )
         )
     assert constraint_of(unknown.value) == "ck_outbox_deliveries_state_known"
+    monkeypatch.setattr(db, "_constraint_errors", {})  # what this test registers is not for the others
     register_constraint("uq_outbox_events_key", FactToldError)
     with pytest.raises(FactToldError), core.db.transaction() as session:
         session.execute(sa.insert(outbox.OutboxEvent).values(an_event("twice")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import permutations
@@ -138,5 +139,5 @@ def test_a_shipped_parcel_is_followed(core):
     gateway = LocalTracking()
     for part in (str(order.shipments[0].id), str(uuid7()), None):
         event = SimpleNamespace(payload={"part_id": part} if part else {}, aggregate_id=order.id)
-        follow_parcel(core, event, gateway)
+        follow_parcel(replace(core, tracking=gateway), event)
     assert gateway.asked == [("yuantong", "YT5")]

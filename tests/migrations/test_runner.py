@@ -12,7 +12,8 @@ from alembic.runtime.migration import MigrationContext
 
 from server.bootstrap import load_models
 from server.kernel.append_only import guarded_tables
-from server.kernel.db import Base, make_engine
+from server.kernel.db import Base
+from server.kernel.engines import make_engine
 from server.migrations.runner import current, heads, upgrade
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def test_hosts_that_migrate_a_new_database_at_once_wait_for_one_another(core, tm
         if core.db.engine.dialect.name == "sqlite"
         else core.db.engine.url.render_as_string(hide_password=False)
     )
-    program = "import sys; from server.kernel.db import make_engine; from server.migrations.runner import upgrade; upgrade(make_engine(sys.argv[1]))"
+    program = "import sys; from server.kernel.engines import make_engine; from server.migrations.runner import upgrade; upgrade(make_engine(sys.argv[1]))"
     hosts = [subprocess.Popen([sys.executable, "-c", program, url], cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     outcomes = [(host.communicate(timeout=60)[1], host.returncode) for host in hosts]
     assert [code for _, code in outcomes] == [0, 0, 0], outcomes

@@ -157,6 +157,16 @@ def test_log_out_ends_this_log_in_or_all_of_them(log_in):
     assert stranger.call("GET", "/api/v1/auth/sessions").status_code == 200
 
 
+@pytest.mark.parametrize("status", ["frozen", "deleting"])
+def test_log_ins_can_be_ended_whatever_the_membership_is(core, log_in, status):
+    one, two, three = log_in(), log_in(), log_in()
+    core.db.run(lambda s: s.execute(sa.update(Member).values(status=status)))
+    other = next(item["id"] for item in one.get("/api/v1/auth/sessions")["items"] if not item["current"])
+    assert one.call("DELETE", f"/api/v1/auth/sessions/{other}").status_code == 204
+    assert one.call("POST", "/api/v1/auth/logout", {"all": True}).json == {"ended": 2}
+    assert [phone.call("GET", "/api/v1/auth/sessions").status_code for phone in (one, two, three)] == [401, 401, 401]
+
+
 def test_a_member_keeps_at_most_twenty_log_ins(core, log_in, clock):
     for _ in range(22):
         clock.move(timedelta(seconds=1))

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from miniprogram_api.v1.me import HomeOut
 from server.cards import queries as card_queries
 from server.kernel.actors import StaffActor
 from server.kernel.ids import uuid7
@@ -273,3 +274,9 @@ def test_a_picture_must_be_ones_own(log_in):
     answer = phone.call("PUT", "/api/v1/me/avatar", {"upload_id": str(uuid7())})
     assert answer.status_code == 404
     assert phone.get("/api/v1/me/profile")["avatar_url"] is None
+
+
+def test_home_is_what_its_document_promises(log_in):
+    # The answer is written without its model, so the two are held together here.
+    body = log_in().get("/api/v1/me")
+    assert HomeOut.model_validate(body).model_dump(mode="json") == body

@@ -15,6 +15,7 @@ from server.members.models import Member
 from server.notifications import delivery, figures, queries, service
 from server.notifications.errors import MessageNotFoundError, MessageNotUncertainError
 from server.notifications.models import NotificationGrant
+from server.notifications.privacy_templates import MembershipDeletion
 from server.notifications.queries import MessageView
 from server.notifications.rules import LEASE, Outcome
 from server.notifications.templates import BirthdayGreeting, PointsAccrued
@@ -321,3 +322,17 @@ def test_kills_at_any_moment_lose_nothing_and_send_nothing_twice(core: Core, wec
     assert len(wechat.sent) == 20
     assert states.count("sent") == 10
     assert grant(core, member_id) == (0, 20)
+
+
+def test_who_is_leaving_is_told_so_and_nothing_else(core: Core, wechat: FakeWeChat) -> None:
+    member_id, _ = prepared(core)
+
+    def leave(session):
+        session.execute(sa.update(Member).where(Member.id == member_id).values(status="deleting"))
+        a_grant(session, member_id, key="leaving", now=NOW, template="membership_deletion")
+        return service.request(session, member_id, MembershipDeletion(NOW, NOW + timedelta(days=7)), key="leaving", now=NOW)
+
+    message_id = core.db.run(leave)
+    job.deliver_batch(core, [message_id])
+    assert message(core, message_id).state == "sent"
+    assert wechat.sent[-1].data["time2"] == "2026年06月22日 12:00"

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.notifications import fields
 from server.notifications.fields import fitted, shorten
-from server.notifications.templates import REGISTRY, FieldSpec, MessageTemplate, Topic, wechat_data
+from server.notifications.templates import REGISTRY, BirthdayGreeting, FieldSpec, MessageTemplate, Topic, wechat_data
 from server.wechat.emulator.platform import FIELD_RULES, TEMPLATES
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -104,3 +106,52 @@ def test_a_malformed_template_stops_the_import() -> None:
             specs = (FieldSpec("a", "number", "A", "phrase1"),)
 
     assert "broken" not in REGISTRY
+
+
+VALUES = {
+    "str": st.one_of(
+        st.text(max_size=600), st.text(" \n\u200d🎁👨字a1-", max_size=60), st.sampled_from(["", " ", "\x00", "全是汉字", "🎁" * 40])
+    ),
+    "int": st.integers(0, 10**15),
+    "datetime": st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+    "date": st.dates(date(2000, 1, 1), date(2100, 1, 1)),
+}
+
+
+def _values_of(fact: dataclasses.Field[object]) -> st.SearchStrategy[object]:
+    # Numbers of our own are there and well-formed, or the message is refused as its caller's mistake.
+    if fact.name.endswith("_no") and fact.name != "tracking_no":
+        return st.from_regex(r"[A-Z0-9-]{1,40}", fullmatch=True)
+    return VALUES[str(fact.type)]
+
+
+@pytest.mark.requirement("NTF1")
+@pytest.mark.parametrize("code", sorted(REGISTRY))
+@settings(deadline=None)  # what fits is under test, not how fast this machine is
+@given(data=st.data())
+def test_whatever_a_message_says_the_platform_takes_it_in_every_field_that_may_carry_it(code: str, data: st.DataObject) -> None:
+    template = REGISTRY[code]
+    facts = {one.name: data.draw(_values_of(one), label=one.name) for one in dataclasses.fields(template)}
+    texts = template(**facts).checked(ZONE)
+    for spec in template.specs:
+        # A nickname that WeChat's template has as a name, an order number it has as a thing: whatever the brand chose.
+        for kind in fields.CARRIERS[spec.kind]:
+            value = spec.fitted(f"{kind}1", texts[spec.name])
+            assert value
+            assert not re.search(r"[\x00-\x1f\x7f-\x9f]", value)
+            assert FIELD_RULES[kind](value), (spec.name, kind, value)
+    keys = {spec.name: spec.default_key for spec in template.specs}
+    assert set(wechat_data(template, keys, texts)) == set(TEMPLATES[template.demo_template_id]["fields"])
+
+
+def test_pictures_are_left_out_of_a_name_and_a_name_of_pictures_is_a_member() -> None:
+    spec = next(spec for spec in BirthdayGreeting.specs if spec.name == "nickname")
+    assert spec.fitted("name1", "小满🎁") == "小满"
+    assert spec.fitted("name1", "🎁🎂") == "会员"
+    assert spec.fitted("thing1", "🎁🎂") == "🎁🎂"
+
+
+def test_a_date_is_never_made_up() -> None:
+    spec = next(spec for spec in BirthdayGreeting.specs if spec.name == "valid_until")
+    with pytest.raises(ValueError, match="date"):
+        spec.fitted("date1", "soon")

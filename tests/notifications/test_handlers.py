@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from server.coupons import service as coupons
 from server.feedback import service as feedback
 from server.flows import merge
-from server.kernel.actors import SystemActor
+from server.kernel.actors import MemberActor, SystemActor
 from server.kernel.amounts import Points
 from server.kernel.outbox import Event, OutboxEvent
 from server.kernel.pagination import PageRequest
+from server.members import deletion
 from server.notifications import queries
 from server.notifications.queries import InboxMessage
 from server.orders.drafts import MemberRef
@@ -107,3 +108,17 @@ def test_news_of_a_record_that_was_joined_reaches_the_survivor(session: Session,
     merge.merge(session, from_id, into_id, reason="same person", actor=SYSTEM, now=NOW)
     hear(session, core, "points.accrued")
     assert len(inbox(session, into_id, "points_accrued")) == 1
+
+
+def test_a_wish_to_leave_is_told_once_and_not_after_it_was_taken_back(session: Session, core: Core) -> None:
+    member_id, me = a_member(session, now=NOW), MemberActor
+    deletion.request_deletion(session, member_id, reason=None, actor=me(member_id), now=NOW)
+    assert hear(session, core, "members.deletion_requested") == 1
+    (message,) = inbox(session, member_id, "membership_deletion")
+    assert message.texts["until"] == "2026年06月22日 12:00"
+    other = a_member(session, now=NOW)
+    deletion.request_deletion(session, other, reason=None, actor=me(other), now=NOW)
+    deletion.cancel_deletion(session, other, reason=None, actor=me(other), now=NOW)
+    hear(session, core, "members.deletion_requested")
+    assert inbox(session, other, "membership_deletion") == []
+    assert len(inbox(session, member_id, "membership_deletion")) == 1

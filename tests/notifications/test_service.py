@@ -137,10 +137,14 @@ def test_the_scarcest_allowances_are_asked_for_first_and_never_more_than_three(s
     a_grant(session, member_id, key="g9", now=NOW, template="order_shipped")
     asked = queries.asked_templates(session, member_id)
     assert [item.code for item in asked] == ["birthday_greeting", "coupon_expiring", "points_accrued"]
-    assert [item.code for item in queries.asked_templates(session, member_id, "order_paid")] == ["points_accrued", "order_shipped"]
+    assert [item.code for item in queries.asked_templates(session, member_id, "order_paid")] == [
+        "points_accrued",
+        "tier_upgraded",
+        "order_shipped",
+    ]
     assert queries.asked_templates(session, member_id, "ticket_opened") == []
     service.choose(session, member_id, "points", "subscribe", allowed=False, now=NOW)
-    assert [item.code for item in queries.asked_templates(session, member_id, "order_paid")] == ["order_shipped"]
+    assert [item.code for item in queries.asked_templates(session, member_id, "order_paid")] == ["tier_upgraded", "order_shipped"]
 
 
 def test_an_acceptance_counts_once(session: Session) -> None:

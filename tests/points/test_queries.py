@@ -100,8 +100,12 @@ def test_staff_search_the_ledger_by_member_source_kind_and_time(session):
     assert len(found()) == 2
     assert found(member_id=one) == found(source="order:till:100_1") == found(source="orders/order:till") == [entry.id]
     assert found(source="order:till:100x") == found(kind="redeem") == []
-    assert found(until=START + timedelta(minutes=1)) == [entry.id]
-    assert entry.id not in found(since=START + timedelta(minutes=1))
+    late = service.accrue(
+        session, one, Points(7), source=a_source(), reason="Told late", actor=SYSTEM, now=START, as_of=START - timedelta(days=1)
+    )
+    assert found(last_day=TODAY - timedelta(days=1)) == [late.id]
+    assert late.id not in found(first_day=TODAY)
+    assert entry.id in found(first_day=TODAY, last_day=TODAY)
 
 
 def test_an_entrys_page_shows_its_books(session):

@@ -42,7 +42,7 @@ def test_a_member_counts_on_the_shops_day_and_merged_records_do_not(session):
 
 def test_an_empty_shop_has_nothing_waiting_and_only_zeros(session):
     waiting = queries.waiting(session, NOW)
-    assert waiting == queries.Waiting(0, 0, 0, 0, 0, 0)
+    assert waiting == queries.Waiting(0, 0, 0, 0, 0, 0, 0)
     assert all(
         (day.orders, day.sales_fen, day.points_issued, day.points_redeemed, day.coupons_redeemed) == (0, 0, 0, 0, 0)
         for day in queries.last_days(session, NOW)

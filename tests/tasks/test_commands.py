@@ -10,7 +10,7 @@ import click
 import pytest
 from flask import Flask
 
-from server.kernel.db import make_engine
+from server.kernel.engines import make_engine
 from server.kernel.errors import NotFoundError
 from server.migrations import runner
 from tasks import commands, demo

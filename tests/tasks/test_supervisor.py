@@ -101,6 +101,25 @@ def test_signals_ask_a_loop_to_stop():
         signal.signal(signal.SIGINT, before[1])
 
 
+STORM = """
+import os, signal, threading
+from tasks.process import stop_on_signals
+stopping = stop_on_signals()
+def storm():
+    for _ in range(20000):
+        os.kill(os.getpid(), signal.SIGTERM)
+sender = threading.Thread(target=storm)
+sender.start()
+while sender.is_alive():
+    stopping.set()
+    stopping.wait(0)
+"""
+
+
+def test_a_signal_that_interrupts_another_ones_handler_neither_waits_nor_nests():
+    subprocess.run([sys.executable, "-c", STORM], cwd=ROOT, check=True, timeout=60)
+
+
 class Running:
     def __init__(self, data_dir):
         self.data_dir = data_dir

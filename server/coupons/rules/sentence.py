@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from server.coupons.rules.hours import clock
 from server.coupons.rules.terms import Kind
 
 if TYPE_CHECKING:
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
+    from server.coupons.rules.hours import Window
     from server.coupons.rules.terms import Terms, Validity
 
 Language = Literal["zh", "en"]
+_DAYS = {"zh": "一二三四五六日", "en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")}
+_RUN = 3  # so many days in a row are told as from–to
 
 
 def sentence(terms: Terms, language: Language, *, validity: Validity | None = None, zone: ZoneInfo | None = None) -> str:
@@ -48,6 +52,8 @@ def yuan(fen: int) -> str:
 
 
 def _chinese_offer(terms: Terms) -> str:
+    if terms.kind is Kind.STEPS:
+        return "，".join(f"满{yuan(threshold)}元减{yuan(amount)}元" for threshold, amount in terms.steps)
     over = f"满{yuan(terms.threshold_fen)}元" if terms.threshold_fen else ""
     if terms.kind is Kind.AMOUNT_OFF:
         return f"{over}减{yuan(terms.amount_off_fen)}元" if over else f"立减{yuan(terms.amount_off_fen)}元"
@@ -56,6 +62,8 @@ def _chinese_offer(terms: Terms) -> str:
         return f"{over}享{tenths}折" if over else f"{tenths}折"
     if terms.kind is Kind.FREE_SHIPPING:
         return f"{over}包邮"
+    if terms.kind is Kind.GIFT:
+        return f"{over}赠{terms.gift_sku}×{terms.gift_quantity}"
     return f"{over}可兑换指定商品一件"
 
 
@@ -73,6 +81,10 @@ def _chinese(terms: Terms) -> list[str]:
     for label, codes in (("限门店", scope.stores), ("限渠道", scope.channels), ("限会员等级", scope.tiers)):
         if codes:
             parts.append(f"{label}{_listed(codes, '、')}")
+    if terms.hours:
+        parts.append(f"限{'、'.join(_chinese_window(window) for window in terms.hours)}使用")
+    if terms.first_order_only:
+        parts.append("仅限首单")
     parts += [f"{_chinese_day(first)}至{_chinese_day(last)}不可用" for first, last in terms.blackouts]
     if not terms.combinable:
         parts.append("不可与其他优惠券同时使用")
@@ -80,6 +92,8 @@ def _chinese(terms: Terms) -> list[str]:
 
 
 def _english_offer(terms: Terms) -> str:
+    if terms.kind is Kind.STEPS:
+        return ", ".join(f"¥{yuan(amount)} off on ¥{yuan(threshold)} or more" for threshold, amount in terms.steps)
     over = f" on ¥{yuan(terms.threshold_fen)} or more" if terms.threshold_fen else ""
     if terms.kind is Kind.AMOUNT_OFF:
         return f"¥{yuan(terms.amount_off_fen)} off{over}"
@@ -87,6 +101,8 @@ def _english_offer(terms: Terms) -> str:
         return f"{terms.percent_off}% off{over}"
     if terms.kind is Kind.FREE_SHIPPING:
         return f"free shipping{over}"
+    if terms.kind is Kind.GIFT:
+        return f"{terms.gift_quantity} × {terms.gift_sku} as a gift{over}"
     return f"one of the named goods free{over}"
 
 
@@ -105,6 +121,10 @@ def _english(terms: Terms) -> list[str]:
     for label, codes in (("in stores", scope.stores), ("on channels", scope.channels), ("for tiers", scope.tiers)):
         if codes:
             parts.append(f"{label} {_listed(codes, ', ')}")
+    if terms.hours:
+        parts.append(f"only {', '.join(_english_window(window) for window in terms.hours)}")
+    if terms.first_order_only:
+        parts.append("on the first order only")
     parts += [f"not from {first.isoformat()} to {last.isoformat()}" for first, last in terms.blackouts]
     if not terms.combinable:
         parts.append("not together with other coupons")
@@ -136,6 +156,24 @@ def _days(days: int, starts_after_days: int, language: Language) -> str:
 def last_days(valid_from: datetime, valid_until: datetime, zone: ZoneInfo) -> tuple[date, date]:
     """Return the first and the last business day of a validity whose end is the first instant no longer valid."""
     return valid_from.astimezone(zone).date(), (valid_until - timedelta(microseconds=1)).astimezone(zone).date()
+
+
+def _chinese_window(window: Window) -> str:
+    days = window.weekdays
+    if len(days) >= _RUN and days[-1] - days[0] == len(days) - 1:
+        told = f"周{_DAYS['zh'][days[0] - 1]}至周{_DAYS['zh'][days[-1] - 1]}"
+    else:
+        told = "、".join(f"周{_DAYS['zh'][day - 1]}" for day in days) or "每天"
+    return f"{told}{clock(window.start)}至{'次日' if window.overnight else ''}{clock(window.end)}"
+
+
+def _english_window(window: Window) -> str:
+    days = window.weekdays
+    if len(days) >= _RUN and days[-1] - days[0] == len(days) - 1:
+        told = f"{_DAYS['en'][days[0] - 1]} to {_DAYS['en'][days[-1] - 1]}"
+    else:
+        told = " and ".join(_DAYS["en"][day - 1] for day in days) or "daily"
+    return f"{told} {clock(window.start)} to {clock(window.end)}{' the next day' if window.overnight else ''}"
 
 
 def _chinese_day(day: date) -> str:

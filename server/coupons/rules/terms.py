@@ -10,12 +10,17 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from server.coupons.rules import hours as clock_hours
+from server.coupons.rules.hours import Window
 from server.kernel.clock import business_date, end_of_day, start_of_day
 from server.kernel.text import N_
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import time
     from zoneinfo import ZoneInfo
 
 MAX_FEN = 10**11
@@ -23,6 +28,9 @@ MAX_DAYS = 3650
 MAX_PERCENT = 99  # a hundred percent off is an exchange coupon
 DEFAULT_GROUP = "goods"
 SHIPPING_GROUP = "shipping"
+MAX_STEPS = 10
+MAX_WINDOWS = 14
+MAX_GIFTS = 99
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -33,6 +41,8 @@ class Kind(StrEnum):
     PERCENT_OFF = "percent_off"
     FREE_SHIPPING = "free_shipping"
     EXCHANGE = "exchange"
+    STEPS = "steps"
+    GIFT = "gift"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +57,19 @@ class Scope:
     channels: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
 
-    def covers(self, sku: str, category: str | None) -> bool:
-        """Tell whether a product is among the goods."""
-        if sku in self.excluded_products or (category is not None and category in self.excluded_categories):
-            return False
-        if not self.products and not self.categories:
-            return True
-        return sku in self.products or (category is not None and category in self.categories)
+    def places(self, goods: Sequence[tuple[str, str | None]]) -> tuple[int, ...]:
+        """Return the places of the goods, each its product and category, that are in the scope.
+
+        By sets, made once for all of them: a scope may name hundreds of products, and a cart has a hundred lines.
+        """
+        products, categories = frozenset(self.products), frozenset(self.categories)
+        not_products, not_categories = frozenset(self.excluded_products), frozenset(self.excluded_categories)
+        everything = not products and not categories
+        return tuple(
+            place
+            for place, (sku, category) in enumerate(goods)
+            if (everything or sku in products or category in categories) and sku not in not_products and category not in not_categories
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +81,16 @@ class Terms:
         kind: what is taken off.
         amount_off_fen: for ``amount_off``.
         percent_off: for ``percent_off``, 1–99 (20 is 八折).
+        steps: for ``steps``: (what the goods must cost, what is then taken off), rising in both; the highest reached counts.
+        gift_sku: for ``gift``: the product given, once for an order.
+        gift_quantity: how many of it.
+        gift_value_fen: what the gift is worth to the shop; what the budget counts and the better of two gifts is told by.
         cap_fen: the most a ``percent_off``, ``free_shipping`` or ``exchange`` coupon takes off; None for no cap.
-        threshold_fen: what the goods in scope must cost before any coupon.
+        threshold_fen: what the goods in scope must cost before any coupon; ``steps`` have theirs in the steps.
         scope: where it applies.
         blackouts: business days, first and last included, on which it cannot be redeemed.
+        hours: local hours of the week in which it can be redeemed; empty for always.
+        first_order_only: only on the member's first order.
         exclusion_group: at most one coupon of a group goes on an order.
         combinable: False for a coupon that goes on an order alone.
         priority: coupons are applied from the lowest number up.
@@ -89,10 +111,32 @@ class Terms:
     priority: int = 100
     return_grace_days: int = 0
     description: str = ""
+    steps: tuple[tuple[int, int], ...] = ()
+    gift_sku: str = ""
+    gift_quantity: int = 0
+    gift_value_fen: int = 0
+    hours: tuple[Window, ...] = ()
+    first_order_only: bool = False
 
     def worst_case_fen(self) -> int | None:
         """Return the most one coupon can cost, or None when nothing bounds it."""
+        if self.kind is Kind.STEPS:
+            return max((amount for _, amount in self.steps), default=0)
+        if self.kind is Kind.GIFT:
+            return self.gift_value_fen
         return self.amount_off_fen if self.kind is Kind.AMOUNT_OFF else self.cap_fen
+
+    def needed_fen(self) -> int:
+        """Return what the goods in scope must cost at the least."""
+        return self.steps[0][0] if self.kind is Kind.STEPS and self.steps else self.threshold_fen
+
+    def step_off_fen(self, goods_fen: int) -> int:
+        """Return what the highest step takes off that goods of this cost reach."""
+        return max((amount for threshold, amount in self.steps if threshold <= goods_fen), default=0)
+
+    def open_at(self, day: date, at: time) -> bool:
+        """Tell whether a local time is within the coupon's hours."""
+        return clock_hours.holds(self.hours, day, at)
 
     def blacked_out(self, day: date) -> bool:
         """Tell whether the coupon rests on a business day."""
@@ -103,6 +147,8 @@ class Terms:
         document = asdict(self)
         document["kind"] = self.kind.value
         document["blackouts"] = [[first.isoformat(), last.isoformat()] for first, last in self.blackouts]
+        document["steps"] = [list(step) for step in self.steps]
+        document["hours"] = [[window.start, window.end, list(window.weekdays)] for window in self.hours]
         document["scope"] = {name: list(values) for name, values in document["scope"].items()}
         return document
 
@@ -114,6 +160,8 @@ class Terms:
         values["kind"] = Kind(values["kind"])
         values["scope"] = Scope(**{name: tuple(codes) for name, codes in values.get("scope", {}).items()})
         values["blackouts"] = tuple((date.fromisoformat(first), date.fromisoformat(last)) for first, last in values.get("blackouts", []))
+        values["steps"] = tuple((threshold, amount) for threshold, amount in values.get("steps", []))
+        values["hours"] = tuple(Window(start, end, tuple(weekdays)) for start, end, weekdays in values.get("hours", []))
         return cls(**values)
 
     def canonical(self) -> str:
@@ -207,7 +255,12 @@ def problems(draft: TemplateDraft) -> dict[str, str]:
 
 def _terms_problems(terms: Terms) -> dict[str, str]:
     """Every check as a row: what must not hold, the field, and what to tell."""
+    return {**_kind_problems(terms), **_face_problems(terms)}
+
+
+def _face_problems(terms: Terms) -> dict[str, str]:
     amount, percent = terms.kind is Kind.AMOUNT_OFF, terms.kind is Kind.PERCENT_OFF
+    fixed = terms.kind in {Kind.AMOUNT_OFF, Kind.STEPS, Kind.GIFT}
     goods_named = bool(terms.scope.products or terms.scope.categories)
     checks = (
         (not 1 <= len(terms.name.strip()) <= 60, "name", N_("A name of 1 to 60 characters.")),  # noqa: PLR2004 - the face has room for 60
@@ -221,7 +274,7 @@ def _terms_problems(terms: Terms) -> dict[str, str]:
             N_("Say which goods the coupon can be exchanged for."),
         ),
         (
-            terms.cap_fen is not None and (amount or not 1 <= terms.cap_fen <= MAX_FEN),
+            terms.cap_fen is not None and (fixed or not 1 <= terms.cap_fen <= MAX_FEN),
             "cap_fen",
             N_("A cap greater than zero, and only where no fixed amount is taken off."),
         ),
@@ -231,11 +284,42 @@ def _terms_problems(terms: Terms) -> dict[str, str]:
             N_("The threshold must not be lower than the amount taken off."),
         ),
         (not 0 <= terms.threshold_fen <= MAX_FEN, "threshold_fen", N_("Zero or a positive amount.")),
+        (
+            len(terms.hours) > MAX_WINDOWS or not all(window.sound() for window in terms.hours),
+            "hours",
+            N_("Windows such as 10:00-14:00 or 1-5 22:00-02:00, at most 14."),
+        ),
         (any(first > last for first, last in terms.blackouts), "blackouts", N_("The last day must not come before the first.")),
         (not 1 <= len(terms.exclusion_group) <= 32, "exclusion_group", N_("A group of 1 to 32 characters.")),  # noqa: PLR2004 - a short code
         (not 0 <= terms.return_grace_days <= MAX_DAYS, "return_grace_days", N_("A number of days, zero or more.")),
     )
     return {name: message for wrong, name, message in reversed(checks) if wrong}
+
+
+def _kind_problems(terms: Terms) -> dict[str, str]:
+    """Check what belongs to steps and gifts alone, row by row as above."""
+    steps, gift = terms.kind is Kind.STEPS, terms.kind is Kind.GIFT
+    named = bool(terms.gift_sku or terms.gift_quantity or terms.gift_value_fen)
+    checks = (
+        (not steps and bool(terms.steps), "steps", N_("Only for coupons that take off more in steps.")),
+        (steps and not 1 <= len(terms.steps) <= MAX_STEPS, "steps", N_("Between one and ten steps.")),
+        (
+            steps and not _rising(terms.steps),
+            "steps",
+            N_("Each step asks for more than the one before, takes off more, and no more than it asks for."),
+        ),
+        (steps and terms.threshold_fen != 0, "threshold_fen", N_("The steps say what the goods must cost.")),
+        (not gift and named, "gift_sku", N_("Only for coupons that give a product.")),
+        (gift and not 1 <= len(terms.gift_sku) <= 64, "gift_sku", N_("The code of the product that is given.")),  # noqa: PLR2004 - as long as an order's
+        (gift and not 1 <= terms.gift_quantity <= MAX_GIFTS, "gift_quantity", N_("A number between 1 and 99.")),
+        (gift and not 1 <= terms.gift_value_fen <= MAX_FEN, "gift_value_fen", N_("An amount greater than zero.")),
+    )
+    return {name: message for wrong, name, message in reversed(checks) if wrong}
+
+
+def _rising(steps: tuple[tuple[int, int], ...]) -> bool:
+    each = all(1 <= amount <= threshold <= MAX_FEN for threshold, amount in steps)
+    return each and all(low[0] < high[0] and low[1] < high[1] for low, high in pairwise(steps))
 
 
 def _validity_problems(validity: Validity) -> dict[str, str]:

@@ -26,15 +26,17 @@ from server.coupons.errors import (
     TierNotEligibleError,
 )
 from server.coupons.models import Coupon, CouponTemplate
-from server.coupons.queries import CLAIM_NAMESPACE, CouponView, TemplateView, coupon_view, template_view
+from server.coupons.queries import BATCH_NAMESPACE, CLAIM_NAMESPACE, CouponView, TemplateView, coupon_view, template_view
 from server.coupons.rules.states import CouponState, TemplateState
 from server.coupons.service.standing import tier_of
 from server.coupons.service.steps import tell, write_transition
 from server.kernel.actors import MemberActor
 from server.kernel.clock import business_date
-from server.kernel.db import UuidType, insert_if_absent, update_where, zone_of
+from server.kernel.column_types import UuidType
+from server.kernel.db import insert_if_absent, zone_of
 from server.kernel.errors import DomainError
 from server.kernel.ids import random_code, uuid7
+from server.kernel.prepared import Prepared
 from server.kernel.source import Source
 
 if TYPE_CHECKING:
@@ -79,11 +81,13 @@ def _taking_stock() -> sa.Update:
 
 # Built once: in a rush for coupons, preparing the statements was most of the work. Foreign keys have no type yet while models are
 # imported, hence the parameters' own.
-_TAKE_STOCK = _taking_stock()
-_TEMPLATE = sa.select(_TEMPLATES).where(_TEMPLATES.c.id == sa.bindparam("template_id", type_=UuidType()))
-_HELD = sa.select(Coupon.slot, Coupon.issued_day).where(
-    Coupon.template_id == sa.bindparam("template_id", type_=UuidType()),
-    Coupon.member_id == sa.bindparam("member_id", type_=UuidType()),
+_TAKE_STOCK = Prepared(_taking_stock())
+_TEMPLATE = Prepared(sa.select(_TEMPLATES).where(_TEMPLATES.c.id == sa.bindparam("template_id", type_=UuidType())))
+_HELD = Prepared(
+    sa.select(Coupon.slot, Coupon.issued_day).where(
+        Coupon.template_id == sa.bindparam("template_id", type_=UuidType()),
+        Coupon.member_id == sa.bindparam("member_id", type_=UuidType()),
+    )
 )
 
 
@@ -197,7 +201,7 @@ def issue_many(
     for member_id in member_ids:
         try:
             with session.begin_nested():
-                source = Source("coupons.batch", f"{batch}:{template_id.hex[:12]}:{member_id.hex}")
+                source = Source(BATCH_NAMESPACE, f"{batch}:{template_id.hex[:12]}:{member_id.hex}")
                 view = issue(session, member_id, template_id, source=source, actor=actor, now=now, reason=reason)
         except DomainError as error:
             outcomes.append(IssueOutcome(member_id, None, error.code))
@@ -207,7 +211,7 @@ def issue_many(
 
 
 def _template(session: Session, template_id: UUID) -> TemplateView:
-    row = session.execute(_TEMPLATE, {"template_id": template_id}).one_or_none()
+    row = _TEMPLATE.one_or_none(session, {"template_id": template_id})
     if row is None:
         raise TemplateNotFoundError
     return template_view(row)
@@ -313,7 +317,7 @@ def _check_member(session: Session, member_id: UUID, template: TemplateView, tod
     limits = template.draft.limits
     if limits.per_member is None and limits.per_member_daily is None:
         return []
-    rows = session.execute(_HELD, {"template_id": template.id, "member_id": member_id}).all()
+    rows = _HELD.all(session, {"template_id": template.id, "member_id": member_id})
     if limits.per_member is not None and len(rows) >= limits.per_member:
         raise ClaimLimitReachedError
     if limits.per_member_daily is not None and sum(row.issued_day == today for row in rows) >= limits.per_member_daily:
@@ -328,7 +332,7 @@ def _free_slot(slots: Sequence[int | None]) -> int:
 def _take_stock(session: Session, template: TemplateView, today: date, cost_fen: int) -> bool:
     """Take one coupon of the stock, the day's stock and the budget, in one conditional UPDATE of the template as it was read."""
     parameters = {"template_id": template.id, "seen_version": template.version, "today": today, "cost_fen": cost_fen}
-    return update_where(session, _TAKE_STOCK, parameters) == 1
+    return _TAKE_STOCK.run(session, parameters) == 1
 
 
 def _after_refusal(session: Session, seen: TemplateView, today: date, cost_fen: int) -> TemplateView:

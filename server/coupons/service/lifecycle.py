@@ -246,8 +246,11 @@ def _require_valid(session: Session, row: Coupon, now: datetime) -> None:
         raise CouponNotAvailableError(state=CouponState.EXPIRED.value)
     if now < row.valid_from:
         raise CouponNotAvailableError(state="not_started")
-    if Terms.of_document(row.terms).blacked_out(business_date(now, zone_of(session))):
+    terms, zone = Terms.of_document(row.terms), zone_of(session)
+    if terms.blacked_out(business_date(now, zone)):
         raise CouponNotAvailableError(state="blacked_out")
+    if not terms.open_at(business_date(now, zone), now.astimezone(zone).time()):
+        raise CouponNotAvailableError(state="outside_hours")
 
 
 def _audit(session: Session, row: Coupon, action: str, *, actor: Actor, now: datetime, reason: str | None) -> None:
@@ -261,3 +264,12 @@ def _audit(session: Session, row: Coupon, action: str, *, actor: Actor, now: dat
         reason=reason,
         now=now,
     )
+
+
+def forget_member(session: Session, member_id: UUID, *, actor: Actor, now: datetime) -> int:
+    """Void the coupons in the wallet of a member who leaves; what is locked for an order stays with it. Return how many."""
+    held = sa.select(Coupon.id).where(Coupon.member_id == member_id, Coupon.state == CouponState.ISSUED, Coupon.valid_until > now)
+    ids = session.scalars(held.order_by(Coupon.id)).all()
+    for coupon_id in ids:
+        void(session, coupon_id, reason="member_left", actor=actor, now=now)
+    return len(ids)

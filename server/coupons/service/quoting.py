@@ -34,6 +34,7 @@ def quote(
     store: str | None = None,
     shipping_fen: int = 0,
     coupon_ids: Sequence[UUID] | None = None,
+    first_order: bool | None = None,
 ) -> rules.Quote:
     """Return the best a member can do with their coupons.
 
@@ -46,6 +47,7 @@ def quote(
         store: in which store.
         shipping_fen: what shipping costs.
         coupon_ids: only these; the rest of the wallet is not looked at. One that is not the member's is refused as ``not_found``.
+        first_order: whether this is the member's first order; orders know, coupons do not.
     """
     held = [_held(view) for view in queries.for_quote(session, member_id, coupon_ids, now=now)]
     cart = rules.Cart(
@@ -56,6 +58,8 @@ def quote(
         channel=channel,
         store=store,
         tier=tier_of(session, member_id) if any(each.terms.scope.tiers for each in held) else None,
+        clock=now.astimezone(zone_of(session)).time(),
+        first_order=first_order,
     )
     found = rules.best(cart, held)
     missing = [each for each in dict.fromkeys(coupon_ids or ()) if each not in {view.coupon_id for view in held}]
@@ -74,6 +78,7 @@ def redemption_quote(
     store: str | None,
     shipping_fen: int,
     now: datetime,
+    first_order: bool | None = None,
 ) -> rules.Quote:
     """Return what one coupon takes off an order it is about to be redeemed for, be it locked for that order or not.
 
@@ -83,9 +88,9 @@ def redemption_quote(
     """
     view = queries.find(session, coupon_id)
     # Whether it holds now is the redemption's own question: a lock outlives the coupon's end.
-    held = rules.Held(view.id, replace(view.terms, blackouts=()), "issued", now, now + timedelta(days=1))
+    held = rules.Held(view.id, replace(view.terms, blackouts=(), hours=()), "issued", now, now + timedelta(days=1))
     tier = tier_of(session, view.member_id) if view.terms.scope.tiers else None
-    cart = rules.Cart(tuple(lines), now, business_date(now, zone_of(session)), shipping_fen, channel, store, tier)
+    cart = rules.Cart(tuple(lines), now, business_date(now, zone_of(session)), shipping_fen, channel, store, tier, first_order=first_order)
     found = rules.best(cart, [held])
     if found.refused:
         raise CouponNotApplicableError(reason=found.refused[0].reason)
@@ -115,6 +120,7 @@ def redeem_for_lines(
     shipping_fen: int,
     actor: Actor,
     now: datetime,
+    first_order: bool | None = None,
 ) -> tuple[queries.CouponView, rules.Quote | None]:
     """Redeem a coupon for an order, working out what it takes off when the order's lines are known.
 
@@ -128,7 +134,9 @@ def redeem_for_lines(
     """
     found = None
     if lines is not None:
-        found = redemption_quote(session, coupon_id, lines, channel=channel, store=store, shipping_fen=shipping_fen, now=now)
+        found = redemption_quote(
+            session, coupon_id, lines, channel=channel, store=store, shipping_fen=shipping_fen, now=now, first_order=first_order
+        )
     view = redeem(
         session,
         coupon_id,

@@ -12,6 +12,7 @@ from server.coupons.rules.states import CouponState, target_of
 from server.kernel.db import update_where
 from server.kernel.ids import uuid7
 from server.kernel.outbox import publish
+from server.kernel.prepared import Prepared
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 _FACTS = ("channel", "external_no", "refund_id", "discount_fen", "reason")
 # Built once, and of the table: an insert of the model with its values inside costs several times as much to prepare.
-_WRITE_TRANSITION = sa.insert(cast("sa.Table", CouponTransition.__table__))
+_TRANSITIONS = cast("sa.Table", CouponTransition.__table__)
+_WRITE_TRANSITION = Prepared(sa.insert(_TRANSITIONS), columns=_TRANSITIONS.c.keys())
 
 
 def locked_coupon(session: Session, coupon_id: UUID) -> Coupon:
@@ -94,7 +96,7 @@ def write_transition(
     """Write one row of a coupon's life."""
     row = dict.fromkeys(_FACTS) | facts
     row |= {"id": uuid7(), "coupon_id": coupon_id, "event": event, "from_state": from_state, "to_state": to_state.value}
-    session.execute(_WRITE_TRANSITION, row | {"actor_kind": actor.kind, "actor_ref": actor.ref, "occurred_at": now})
+    _WRITE_TRANSITION.run_last(session, row | {"actor_kind": actor.kind, "actor_ref": actor.ref, "occurred_at": now})
 
 
 def tell(session: Session, topic: str, row: Coupon, *, now: datetime, once: str = "") -> None:
@@ -108,6 +110,7 @@ def tell(session: Session, topic: str, row: Coupon, *, now: datetime, once: str 
         payload={"coupon_id": str(row.id), "member_id": str(row.member_id)},
         now=now,
         version=row.version,
+        last=True,
     )
 
 

@@ -18,6 +18,7 @@ from server.coupons.models import CouponTemplate
 from server.coupons.rules.states import TEMPLATE_EDGES, TemplateState
 from server.coupons.rules.terms import TemplateDraft, problems
 from server.kernel.ids import uuid7
+from server.kernel.text import N_
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,7 +73,7 @@ def update(session: Session, template_id: UUID, draft: TemplateDraft, *, actor: 
     """
     row = _locked(session, template_id)
     if draft.code != row.code:
-        raise TemplateInvalidError(fields={"code": "The code of a template never changes."})
+        raise TemplateInvalidError(fields={"code": N_("The code of a template never changes.")})
     _check(draft)
     limits = draft.limits
     if limits.stock is not None and limits.stock < row.issued:

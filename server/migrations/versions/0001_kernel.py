@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from server.kernel.db import JsonDocument, UtcDateTime, UuidType
+from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType
 from sqlalchemy.dialects import mysql
 
 revision = '0001'

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from server.kernel.db import JsonDocument, UtcDateTime, UuidType
+from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType
 from server.migrations.runner import guard_append_only
 
 revision = '0003'

@@ -58,17 +58,53 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         "title": "积分到账提醒",
         "fields": {"thing1": "变动原因", "number2": "变动积分", "number3": "可用积分", "time4": "变动时间"},
     },
+    "demo-tmpl-points-expiring": {
+        "title": "积分到期提醒",
+        "fields": {"number1": "到期积分", "date2": "到期日", "number3": "可用积分", "thing4": "温馨提示"},
+    },
     "demo-tmpl-ticket-answered": {
         "title": "客服回复通知",
         "fields": {"character_string1": "工单编号", "thing2": "回复内容", "time3": "回复时间"},
+    },
+    "demo-tmpl-coupon-recalled": {
+        "title": "优惠券收回通知",
+        "fields": {"thing1": "优惠券", "time2": "收回时间", "thing3": "温馨提示"},
     },
     "demo-tmpl-coupon-expiring": {
         "title": "优惠券到期提醒",
         "fields": {"thing1": "优惠券", "time2": "到期时间", "thing3": "温馨提示"},
     },
+    "demo-tmpl-membership-deletion": {
+        "title": "会员注销提醒",
+        "fields": {"time1": "申请时间", "time2": "可撤回至", "thing3": "温馨提示"},
+    },
+    "demo-tmpl-tier-upgraded": {
+        "title": "等级升级通知",
+        "fields": {"thing1": "当前等级", "thing2": "原等级", "time3": "变更时间"},
+    },
+    "demo-tmpl-tier-downgraded": {
+        "title": "等级变更通知",
+        "fields": {"thing1": "当前等级", "thing2": "原等级", "time3": "变更时间"},
+    },
+    "demo-tmpl-tier-at-risk": {
+        "title": "等级即将到期提醒",
+        "fields": {"thing1": "会员等级", "number2": "还差成长值", "date3": "到期日"},
+    },
     "demo-tmpl-birthday-greeting": {
         "title": "生日祝福",
         "fields": {"name1": "会员昵称", "thing2": "生日礼遇", "date3": "有效期至", "thing4": "祝福"},
+    },
+    "demo-tmpl-reward-placed": {
+        "title": "积分兑换成功通知",
+        "fields": {"thing1": "兑换商品", "character_string2": "兑换单号", "number3": "消耗积分", "time4": "兑换时间"},
+    },
+    "demo-tmpl-reward-shipped": {
+        "title": "兑换商品发货通知",
+        "fields": {"character_string1": "兑换单号", "thing2": "物流公司", "character_string3": "快递单号", "time4": "发货时间"},
+    },
+    "demo-tmpl-reward-cancelled": {
+        "title": "积分兑换取消通知",
+        "fields": {"thing1": "兑换商品", "character_string2": "兑换单号", "number3": "退回积分", "time4": "取消时间"},
     },
 }
 

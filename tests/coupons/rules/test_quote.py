@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from server.coupons.reasons import REASONS
 from server.coupons.rules import quote as rules
-from server.coupons.rules.quote import Cart, CartLine, Held
+from server.coupons.rules.hours import Window
+from server.coupons.rules.quote import Cart, CartLine, Gift, Held
 from server.coupons.rules.terms import Kind, Scope, Terms
 from tests.conftest import START
 
@@ -82,6 +83,9 @@ def test_every_refusal_has_its_reason():
         held(9, off(100, scope=Scope(products=("zz",)))),
         held(10, off(100, scope=Scope(excluded_categories=("a",)))),
         held(11, shipping()),
+        held(14, off(100, hours=(Window(0, 60),))),
+        held(15, off(100, first_order_only=True)),
+        held(16, Terms(name="档", kind=Kind.STEPS, steps=((9100, 10), (9200, 20)))),
         held(12, off(50)),
         held(13, off(60)),
     ]
@@ -99,9 +103,37 @@ def test_every_refusal_has_its_reason():
         10: "no_matching_goods",
         11: "no_saving",
         12: "group_taken",
+        14: "outside_hours",
+        15: "not_first_order",
+        16: "threshold_not_reached",
     }
     assert next(each.facts for each in found.refused if each.coupon_id.int == 1) == {"missing_fen": 1000}
     assert set(reasons(found).values()) <= set(REASONS)
+
+
+def gift(value_fen: int, **more) -> Terms:
+    return Terms(
+        name="赠", kind=Kind.GIFT, gift_sku=f"G{value_fen}", gift_quantity=2, gift_value_fen=value_fen, exclusion_group="gift", **more
+    )
+
+
+def test_the_highest_step_reached_counts_and_never_more_than_the_goods():
+    steps = Terms(name="档", kind=Kind.STEPS, steps=((10000, 1000), (20000, 3000), (30000, 5000)))
+    assert [rules.best(a_cart(("a1", 1, fen)), [held(1, steps)]).discount_fen for fen in (9999, 10000, 29999, 30000)] == [
+        0,
+        1000,
+        3000,
+        5000,
+    ]
+
+
+def test_one_gift_goes_along_and_never_in_the_place_of_a_saving():
+    wallet = [held(1, gift(500)), held(2, replace(gift(900), exclusion_group="other")), held(3, off(1000))]
+    found = rules.best(a_cart(("a1", 1, 9000)), wallet)
+    assert (found.payable_fen, found.gift, reasons(found)) == (8000, Gift("G900", 2), {1: "one_gift"})
+    assert rules.best(a_cart(("a1", 1, 9000)), wallet, max_stacked=1).gift is None
+    first = rules.best(a_cart(("a1", 1, 9000), first_order=True), [held(1, gift(500, first_order_only=True))])
+    assert first.gift == Gift("G500", 2)
 
 
 def test_a_coupon_that_goes_alone_is_weighed_against_all_the_others():
@@ -124,10 +156,9 @@ def test_a_coupon_that_saves_nothing_more_stays_in_the_wallet():
     assert reasons(found) == {2: "no_further_saving"}
 
 
-def test_points_pay_for_goods_only_and_no_more_than_there_are():
+def test_what_the_goods_cost_after_the_coupons_leaves_the_shipping_out():
     found = rules.best(a_cart(("a1", 1, 1000), shipping_fen=500), [held(1, off(400))])
-    assert [rules.pay_with_points(found, wanted, 700) for wanted in (0, 100, 650, 900)] == [0, 100, 600, 600]
-    assert rules.pay_with_points(found, 900, 50) == 50
+    assert (found.goods_left_fen, found.payable_fen) == (600, 1100)
 
 
 SKUS = ("a1", "a2", "b1", "b2")
@@ -166,7 +197,9 @@ def wallets(draw: st.DrawFn) -> list[Held]:
 def test_no_combination_beats_the_quote(lines, shipping_fen, wallet):
     cart = a_cart(*lines, shipping_fen=shipping_fen)
     found = rules.best(cart, wallet)
-    usable = [each for each in wallet if not rules._refusal(cart, each) and rules.apply(cart, [each])[0].discount_fen]
+    weighed = {"group_taken", "not_combinable", "too_many", "no_further_saving"}
+    told = {each.coupon_id: each.reason for each in found.refused}
+    usable = [each for each in wallet if each.coupon_id not in told or told[each.coupon_id] in weighed]
     total = cart.goods_fen + shipping_fen
     ranked = []
     for size in range(4):

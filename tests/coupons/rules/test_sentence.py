@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from server.coupons.rules.hours import Window
 from server.coupons.rules.sentence import offer, sentence
 from server.coupons.rules.terms import Kind, Scope, Terms, Validity
 from tests.factories.coupons import percent_terms, some_terms
@@ -22,6 +23,16 @@ ZONE = ZoneInfo("Asia/Shanghai")
         (percent_terms(), "8折", "20% off"),
         (percent_terms(percent_off=15, threshold_fen=5000), "满50元享8.5折", "15% off on ¥50 or more"),
         (Terms("包邮", Kind.FREE_SHIPPING), "包邮", "free shipping"),
+        (
+            Terms("档", Kind.STEPS, steps=((10000, 1000), (20000, 3000))),
+            "满100元减10元，满200元减30元",
+            "¥10 off on ¥100 or more, ¥30 off on ¥200 or more",
+        ),
+        (
+            Terms("赠", Kind.GIFT, threshold_fen=9900, gift_sku="CUP-1", gift_quantity=2),
+            "满99元赠CUP-1×2",
+            "2 × CUP-1 as a gift on ¥99 or more",
+        ),
         (Terms("换", Kind.EXCHANGE, threshold_fen=9900), "满99元可兑换指定商品一件", "one of the named goods free on ¥99 or more"),
     ],
 )
@@ -44,6 +55,15 @@ def test_the_whole_sentence_tells_scope_blackouts_and_days():
     assert sentence(terms, "en") == (
         "20% off; at most ¥50; for 茶叶 only; not for GIFT-1; in stores 静安店; for tiers 金卡; not from 2026-10-01 to 2026-10-07; "
         "not together with other coupons."
+    )
+
+
+def test_hours_and_the_first_order_are_told():
+    terms = some_terms(hours=(Window(1320, 120, (5, 6)), Window(600, 840, (1, 2, 3)), Window(0, 1440)), first_order_only=True)
+    assert sentence(terms, "zh") == "满100元减20元，限周五、周六22:00至次日02:00、周一至周三10:00至14:00、每天00:00至24:00使用，仅限首单。"
+    assert sentence(terms, "en") == (
+        "¥20 off on ¥100 or more; only Fri and Sat 22:00 to 02:00 the next day, Mon to Wed 10:00 to 14:00, daily 00:00 to 24:00; "
+        "on the first order only."
     )
 
 

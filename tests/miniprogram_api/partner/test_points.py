@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from apiflask import APIFlask
@@ -10,6 +12,7 @@ from flask_babel import Babel
 
 from miniprogram_api import problems
 from miniprogram_api.partner import points
+from server.cards import queries as cards
 from server.kernel.ids import uuid7
 from server.points import queries
 from tests.conftest import START
@@ -122,3 +125,18 @@ def test_what_cannot_be_is_refused(till, member_id, change):
 def test_the_scope_is_needed(till, member_id):
     answer = till("accruals", accrual(member_id), partner="reader", scopes=("members:read",))
     assert (answer.status_code, answer.json["code"]) == (403, "scope_missing")
+
+
+def test_a_till_that_was_offline_names_the_card_and_spends_nothing(till, core, member_id):
+    with core.db.reading() as session:
+        card_no = cards.of_member(session, UUID(member_id)).card_no
+    sale = {key: value for key, value in accrual(member_id).items() if key != "member_id"}
+    at = (START - timedelta(days=1)).isoformat()
+    assert till("accruals", {**sale, "card_no": card_no, "captured_at": at}).status_code == 201
+    assert till("accruals", {**sale, "card_no": card_no, "captured_at": at}).status_code == 200
+    assert till("accruals", accrual(member_id, captured_at=at)).json["code"] == "captured_needs_card"
+    assert till("accruals", sale).status_code == till("accruals", {**accrual(member_id), "card_no": card_no}).status_code == 422
+    assert till("accruals", {**sale, "card_no": "000000000000"}).status_code == 404
+    assert till("redemptions", accrual(member_id, 1, "r", captured_at=at)).json["code"] == "offline_redemption_refused"
+    with core.db.reading() as session:
+        assert queries.balance(session, UUID(member_id), now=START).available == 100

@@ -10,12 +10,14 @@ from apiflask import APIFlask
 from flask_babel import Babel
 
 from miniprogram_api import problems
-from miniprogram_api.v1 import points, tiers
+from miniprogram_api.v1 import orders, points, tiers
 from server.kernel.amounts import Points
 from server.members import service as members
+from server.orders.drafts import MemberRef
 from server.points import service
 from server.tiers import service as tier_service
 from tests.conftest import START
+from tests.factories.orders import a_draft, a_line, a_till_draft, an_order
 from tests.factories.points import STAFF, SYSTEM, a_source
 
 
@@ -26,6 +28,7 @@ def member(core):
     app.extensions["huiban"] = core
     Babel(app, default_locale="en")
     problems.init_app(app)
+    app.register_blueprint(orders.bp)
     app.register_blueprint(points.bp)
     app.register_blueprint(tiers.bp)
     app.testing = True
@@ -106,6 +109,43 @@ def test_the_statement_reads_on_page_by_page(core, member):
     assert member.call("GET", "/api/v1/points/entries?limit=1000").status_code == 422
 
 
+def test_an_entry_names_no_staff_and_nothing_of_the_inside(core, member):
+    details = {"approval_id": "a1", "asked_by": "Lin Xiaowen", "approved_by": "Wei"}
+    core.db.run(
+        lambda session: service.adjust(
+            session, member.id, Points(5000), source=a_source(), reason="Lost parcel", actor=STAFF, now=START, details=details
+        )
+    )
+    (entry,) = member.get("/api/v1/points/entries")["items"]
+    assert (entry["points"], entry["reason"], entry["details"]) == (5000, "Lost parcel", None)
+
+
+def test_entries_and_lines_of_orders_say_why_in_words(core, member):
+    lines = (a_line(1, amount_fen=1234), a_line(2, amount_fen=0, sku="FREE"))
+
+    def sell(session):
+        service.ensure_default_rules(session, actor=SYSTEM, now=START)
+        buyer = MemberRef(member_id=member.id)
+        paid = an_order(session, a_till_draft(now=START, member=buyer, lines=lines), now=START)
+        open_ = an_order(session, a_draft(now=START, member=buyer, paid_at=None), now=START)
+        free = an_order(session, a_till_draft(now=START, member=buyer, lines=lines[1:]), now=START)
+        return [taken.order_no for taken in (paid, open_, free)]
+
+    paid, open_, free = core.db.run(sell)
+    (entry,) = member.get("/api/v1/points/entries")["items"]
+    assert entry["why"] == [
+        "Line 2: nothing was paid in cash, so nothing is earned",
+        "“Purchase points”: ¥12.34 paid for line 1, 1 point for every ¥1: 12 points",
+    ]
+    told = [[line["why"] for line in member.get(f"/api/v1/orders/{number}")["lines"]] for number in (paid, open_, free)]
+    nothing = ["nothing was paid in cash, so nothing is earned"]
+    assert told == [
+        [["“Purchase points”: 1 point for every ¥1"], nothing],
+        [["points are worked out once it is paid"]],
+        [nothing],
+    ]
+
+
 def test_the_lots_show_when_points_unlock_and_expire(core, member):
     give(core, member.id, 4, available_at=START + timedelta(days=7), expires_at=START + timedelta(days=365))
     (lot,) = member.get("/api/v1/points/lots")["items"]
@@ -146,4 +186,10 @@ def test_a_member_sees_tier_next_tier_and_benefits(core, member):
     mine = member.get("/api/v1/me/tier")
     assert (mine["tier"]["code"], mine["next"]) == ("black", None)
     assert [change["reason"] for change in mine["changes"]] == ["Opening gift"]
-    assert member.get("/api/v1/me/benefits")["items"][0] == {"kind": "points_multiplier", "text": "Points multiplier", "value": 150}
+    assert member.get("/api/v1/me/benefits")["items"][0] == {
+        "kind": "points_multiplier",
+        "text": "Points multiplier",
+        "value": 150,
+        "why": "assigned",
+        "reason": "Because 黑金会员 was given to you",
+    }

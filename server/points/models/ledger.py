@@ -1,7 +1,4 @@
-"""The points tables. Private to ``service``, ``ledger`` and ``queries`` of this domain.
-
-``points_entries``, ``points_postings``, ``points_allocations``, ``points_rules`` and ``points_settings`` are append-only.
-"""
+"""What moved points and what members have: accounts, entries with their postings, lots, reservations, check-ins."""
 
 from __future__ import annotations
 
@@ -15,14 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from server.kernel.append_only import append_only
 from server.kernel.db import Base, register_constraint, table_args
 from server.points.errors import AlreadyCheckedInError, InsufficientPointsError, SourceConflictError
-
-ENTRY_KINDS = ("accrue", "unlock", "reserve", "release", "redeem", "return", "expire", "reverse", "adjust", "merge")
-MEMBER_ACCOUNTS = ("pending", "available", "reserved", "debt")
-SYSTEM_ACCOUNTS = ("issuer", "redeemed", "expired", "forgiven")
-
-
-def _one_of(column: str, words: tuple[str, ...]) -> str:
-    return f"{column} IN ({','.join(repr(word) for word in words)})"
+from server.points.models.words import ENTRY_KINDS, MEMBER_ACCOUNTS, SYSTEM_ACCOUNTS, one_of
 
 
 class PointsAccount(Base):
@@ -47,49 +37,8 @@ class PointsAccount(Base):
     )
 
 
-class PointsRule(Base):
-    """One version of an earning rule; a change is a new version."""
-
-    __tablename__ = "points_rules"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    code: Mapped[str] = mapped_column(sa.String(40))
-    version: Mapped[int]
-    kind: Mapped[str] = mapped_column(sa.String(24))
-    name: Mapped[str] = mapped_column(sa.String(80))
-    document: Mapped[dict[str, Any]]
-    enabled: Mapped[bool]
-    valid_from: Mapped[datetime | None]
-    valid_until: Mapped[datetime | None]
-    created_at: Mapped[datetime]
-    created_by: Mapped[str] = mapped_column(sa.String(80))
-
-    __table_args__ = table_args(
-        sa.UniqueConstraint("code", "version"),
-        sa.CheckConstraint("version >= 1", name="version_positive"),
-        sa.CheckConstraint(_one_of("kind", ("per_amount", "check_in")), name="kind_known"),
-    )
-
-
-class PointsSettings(Base):
-    """One version of the brand's declared policies; the highest version holds."""
-
-    __tablename__ = "points_settings"
-
-    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    debt_policy: Mapped[str] = mapped_column(sa.String(16))
-    reopen_days: Mapped[int]
-    created_at: Mapped[datetime]
-    created_by: Mapped[str] = mapped_column(sa.String(80))
-
-    __table_args__ = table_args(
-        sa.CheckConstraint(_one_of("debt_policy", ("within_balance", "negative")), name="debt_policy_known"),
-        sa.CheckConstraint("reopen_days >= 1", name="reopen_days_positive"),
-    )
-
-
 class PointsEntry(Base):
-    """A journal entry: one fact that moved points. ``business_day`` is the shop's calendar day."""
+    """A journal entry: one fact that moved points. ``business_day`` is the shop's calendar day of the fact, however late it was told."""
 
     __tablename__ = "points_entries"
 
@@ -113,7 +62,7 @@ class PointsEntry(Base):
 
     __table_args__ = table_args(
         sa.UniqueConstraint("source_namespace", "source_key"),
-        sa.CheckConstraint(_one_of("kind", ENTRY_KINDS), name="kind_known"),
+        sa.CheckConstraint(one_of("kind", ENTRY_KINDS), name="kind_known"),
         sa.Index("ix_points_entries_statement", "member_id", "occurred_at", "id"),
         sa.Index("ix_points_entries_recent", "occurred_at", "id"),
         sa.Index("ix_points_entries_day", "business_day", "kind"),
@@ -132,8 +81,8 @@ class PointsPosting(Base):
     amount: Mapped[int]
 
     __table_args__ = table_args(
-        sa.CheckConstraint(_one_of("account", MEMBER_ACCOUNTS + SYSTEM_ACCOUNTS), name="account_known"),
-        sa.CheckConstraint(f"({_one_of('account', SYSTEM_ACCOUNTS)}) = (member_id IS NULL)", name="owner_fits"),
+        sa.CheckConstraint(one_of("account", MEMBER_ACCOUNTS + SYSTEM_ACCOUNTS), name="account_known"),
+        sa.CheckConstraint(f"({one_of('account', SYSTEM_ACCOUNTS)}) = (member_id IS NULL)", name="owner_fits"),
         sa.CheckConstraint("amount <> 0", name="amount_not_zero"),
     )
 
@@ -157,7 +106,7 @@ class PointsLot(Base):
     __table_args__ = table_args(
         sa.CheckConstraint("left_ >= 0 AND left_ <= amount", name="left_within_amount"),
         sa.CheckConstraint("reserved >= 0 AND reserved <= left_", name="reserved_within_left"),
-        sa.CheckConstraint(_one_of("state", ("pending", "available", "closed")), name="state_known"),
+        sa.CheckConstraint(one_of("state", ("pending", "available", "closed")), name="state_known"),
         sa.CheckConstraint("(state = 'closed') = (left_ = 0)", name="closed_when_empty"),
         sa.CheckConstraint("state <> 'pending' OR reserved = 0", name="pending_not_reserved"),
         sa.Index("ix_points_lots_spend", "member_id", "state", "expires_at"),
@@ -190,7 +139,7 @@ class PointsReservation(Base):
     expires_at: Mapped[datetime]
 
     __table_args__ = table_args(
-        sa.CheckConstraint(_one_of("state", ("open", "redeemed", "released")), name="state_known"),
+        sa.CheckConstraint(one_of("state", ("open", "redeemed", "released")), name="state_known"),
         sa.CheckConstraint("points > 0", name="points_positive"),
         sa.Index("ix_points_reservations_due", "state", "expires_at"),
     )
@@ -213,7 +162,7 @@ class PointsCheckIn(Base):
     )
 
 
-for _model in (PointsEntry, PointsPosting, PointsAllocation, PointsRule, PointsSettings):
+for _model in (PointsEntry, PointsPosting, PointsAllocation):
     append_only(_model)
 
 register_constraint("uq_points_entries_source_namespace_source_key", SourceConflictError)
