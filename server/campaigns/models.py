@@ -47,7 +47,8 @@ class BirthdayGift(Base):
     given_at: Mapped[datetime]
 
     __table_args__ = table_args(
-        sa.UniqueConstraint("member_id", "year"),
+        # A year of one calendar is no year of the other: a solar January and the lunar December after it bear the same number.
+        sa.UniqueConstraint("member_id", "calendar", "year"),
         sa.CheckConstraint("points >= 0", name="points_not_negative"),
         sa.CheckConstraint("calendar IN ('solar','lunar')", name="calendar_known"),
         sa.Index("ix_birthday_gifts_given", "given_at", "id"),

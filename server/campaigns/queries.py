@@ -88,12 +88,12 @@ def last_done_day(session: Session) -> date | None:
     return session.scalar(sa.select(sa.func.max(BirthdayDay.day)))
 
 
-def given(session: Session, member_ids: Sequence[UUID], year: int) -> set[UUID]:
-    """Return which members had their gift of a year."""
+def given(session: Session, member_ids: Sequence[UUID], calendar: str, year: int) -> set[UUID]:
+    """Return which members had their gift of a calendar's year."""
     if not member_ids:
         return set()
-    statement = sa.select(BirthdayGift.member_id).where(BirthdayGift.member_id.in_(member_ids), BirthdayGift.year == year)
-    return set(session.scalars(statement))
+    had = sa.and_(BirthdayGift.member_id.in_(member_ids), BirthdayGift.calendar == calendar, BirthdayGift.year == year)
+    return set(session.scalars(sa.select(BirthdayGift.member_id).where(had)))
 
 
 def last_gift_on(session: Session, member_id: UUID) -> date | None:

@@ -127,7 +127,11 @@ def give_birthday_gift(
         False when the member had it, or a gift lies too short back.
     """
     member = members.find(session, member_id)
-    if member is None or member.status != "active" or rules.too_soon(queries.last_gift_on(session, member_id), celebrated_on):
+    if member is None or member.status != "active":
+        return False
+    # Under this lock nobody gives for a birthday of the other calendar, which no key of the gift would keep out.
+    points.open_account(session, member_id, now=now)
+    if rules.too_soon(queries.last_gift_on(session, member_id), celebrated_on):
         return False
     gift_id = uuid7()
     count = policy.points_for(tiers.of_member(session, member_id).code)
@@ -146,7 +150,8 @@ def give_birthday_gift(
     # First of all: whoever inserts this row gives, and anybody else waits here and then finds it.
     if not insert_if_absent(session, BirthdayGift, values):
         return False
-    source = Source(_NAMESPACE, f"birthday:{member_id}:{celebration.year}")
+    key = f"birthday:{member_id}:{celebration.calendar}:{celebration.year}"
+    source = Source(_NAMESPACE, key)
     until = celebrated_on + timedelta(days=policy.valid_days)
     entry_id = None
     if count:
@@ -163,7 +168,7 @@ def give_birthday_gift(
     said = [f"{count}积分"] if count else []
     said += [coupon.coupon_name] if coupon.coupon_name else []
     greeting = BirthdayGreeting(member.nickname or _NO_NICKNAME, " + ".join(said) or _GREETING, until)
-    notifications.request(session, member_id, greeting, key=f"birthday:{member_id}:{celebration.year}", now=now)
+    notifications.request(session, member_id, greeting, key=key, now=now)
     return True
 
 
@@ -187,15 +192,15 @@ def finish_day(session: Session, day: date, *, now: datetime) -> None:
 
 
 def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> int:  # noqa: ARG001 - as every domain's
-    """Let a member keep the gifts of a record that was joined into theirs, so that no year's is given again.
+    """Let a member keep the gifts of a record that was joined into theirs, so that no birthday's is given again.
 
     Returns:
         How many gifts were moved.
     """
-    had = set(session.scalars(sa.select(BirthdayGift.year).where(BirthdayGift.member_id == into_id)))
+    had = {(gift.calendar, gift.year) for gift in session.scalars(sa.select(BirthdayGift).where(BirthdayGift.member_id == into_id))}
     moved = 0
     for gift in session.scalars(sa.select(BirthdayGift).where(BirthdayGift.member_id == from_id)).all():
-        if gift.year not in had:
+        if (gift.calendar, gift.year) not in had:
             gift.member_id = into_id
             moved += 1
     session.flush()

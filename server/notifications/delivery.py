@@ -20,7 +20,7 @@ from server.members import queries as members
 from server.notifications import grants, queries, rules
 from server.notifications.models import NotificationMessage, NotificationReceipt, NotificationTemplate
 from server.notifications.rules import Channel, GrantEnd, Outcome, State
-from server.notifications.templates import REGISTRY, MessageTemplate, page_for, spoken, wechat_data
+from server.notifications.templates import REGISTRY, MessageTemplate, Topic, page_for, spoken, wechat_data
 
 _REACHABLE = frozenset({"active", "frozen"})
 _RECEIPT_GOOD = "0"
@@ -111,16 +111,26 @@ def _obstacle(session: Session, row: NotificationMessage, template: type[Message
         return "member_gone"
     if not queries.allowed(session, row.member_id, template.topic, Channel.SUBSCRIBE):
         return "preference"
-    if template.exempt:
-        return None
-    # Only pushes that were really made count: what was skipped disturbed nobody.
-    sent = sa.select(sa.func.count()).where(
-        NotificationMessage.member_id == row.member_id,
+    return "contact_cap" if _capped(session, row.member_id, template, now) else None
+
+
+def _capped(session: Session, member_id: UUID, template: type[MessageTemplate], now: datetime) -> bool:
+    """Tell whether a member has had as many offers as the cap allows; only pushes that were made, or may have been, count."""
+    if template.exempt or template.topic != Topic.OFFERS:
+        return False
+    offers = [code for code, other in REGISTRY.items() if other.topic == Topic.OFFERS]
+    # Under the locks nobody else claims an offer to this member before what is claimed here can be counted.
+    grants.hold(session, member_id, offers)
+    session.flush()
+    made = sa.or_(
         NotificationMessage.sent_at >= now - rules.CAP_WINDOW,
-        NotificationMessage.template.in_([code for code, other in REGISTRY.items() if other.topic == template.topic]),
+        NotificationMessage.state == State.SENDING.value,
+        sa.and_(NotificationMessage.state == State.UNCERTAIN.value, NotificationMessage.updated_at >= now - rules.CAP_WINDOW),
     )
-    capped = template.topic == "offers" and int(session.scalar(sent) or 0) >= rules.CAP_MESSAGES
-    return "contact_cap" if capped else None
+    count = sa.select(sa.func.count()).where(
+        NotificationMessage.member_id == member_id, NotificationMessage.template.in_(offers), made
+    )
+    return int(session.scalar(count) or 0) >= rules.CAP_MESSAGES
 
 
 def _quiet(session: Session, row: NotificationMessage, template: type[MessageTemplate], now: datetime) -> datetime | None:

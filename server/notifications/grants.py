@@ -5,6 +5,7 @@ Every change is an entry with a unique key, written while the allowance's row is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -60,6 +61,17 @@ def empty(session: Session, member_id: UUID, template: str, *, event_key: str, n
     row = _locked(session, member_id, template, now)
     if row.available and not _known(session, event_key):
         _change(session, row, event_key, "empty", (-row.available, 0), None, now)
+
+
+def hold(session: Session, member_id: UUID, templates: Sequence[str]) -> None:
+    """Lock a member's allowances of several kinds, in one order, until the transaction ends."""
+    statement = (
+        sa.select(NotificationGrant.id)
+        .where(NotificationGrant.member_id == member_id, NotificationGrant.template.in_(templates))
+        .order_by(NotificationGrant.template)
+        .with_for_update()
+    )
+    session.execute(statement).all()
 
 
 def merge(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> int:

@@ -63,7 +63,7 @@ def _celebrate_day(core: Core, day: date, policy: BirthdayPolicy) -> tuple[int, 
                 ids = members.born_on(
                     session, calendar=celebration.calendar, month=celebration.month, day=celebration.day, after=after, limit=_PAGE
                 )
-                had = queries.given(session, ids, celebration.year)
+                had = queries.given(session, ids, celebration.calendar, celebration.year)
             for member_id in ids:
                 if member_id in had:
                     continue

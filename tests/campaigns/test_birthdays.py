@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from threading import Barrier
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -126,6 +127,46 @@ def test_changing_the_birthday_brings_no_second_gift(core: Core, clock: MovableC
         clock.move(timedelta(days=1))
         run(core)
     assert len(gifts(core, member_id)) == 1
+    assert available(core, member_id) == 100
+
+
+def test_a_change_of_calendar_loses_no_gift(core: Core, clock: MovableClock) -> None:
+    with_policy(core)
+    member_id = born(core, 1, 5)
+    clock.set(datetime(2027, 1, 5, 4, tzinfo=UTC))
+    run(core)
+    # The twelfth month of the lunar year 2027 lies in 2028: another birthday than that of January 2027, with the same number.
+    changed = {"birthday_calendar": "lunar", "birthday_month": 12, "birthday_day": 20}
+    core.db.run(lambda s: s.execute(sa.update(Member).where(Member.id == member_id).values(**changed)))
+    for day in (datetime(2027, 1, 27, 4, tzinfo=UTC), datetime(2028, 1, 16, 4, tzinfo=UTC)):
+        clock.set(day)
+        run(core)
+    found = gifts(core, member_id)
+    assert [(gift.calendar, gift.year, gift.celebrated_on) for gift in found] == [
+        ("lunar", 2027, date(2028, 1, 16)),
+        ("solar", 2027, date(2027, 1, 5)),
+    ]
+    assert len({gift.coupon_id for gift in found}) == 2
+
+
+def test_both_calendars_at_the_same_time_give_once(core: Core, clock: MovableClock) -> None:
+    with_policy(core)
+    member_id = born(core, 6, 15)
+    policy = BirthdayPolicy(enabled=True, points=100, coupon_code="birthday")
+    both = celebrated_on(date(2026, 6, 15))
+    assert {what.calendar for what in both} == {"solar", "lunar"}
+    barrier = Barrier(2)
+
+    def give(number: int) -> bool:
+        barrier.wait()
+        return core.db.run(
+            lambda s: service.give_birthday_gift(
+                s, member_id, both[number], celebrated_on=date(2026, 6, 15), policy=policy, actor=SYSTEM, now=NOW
+            )
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(give, range(2))) == 1
     assert available(core, member_id) == 100
 
 

@@ -230,20 +230,58 @@ def test_offers_wait_for_the_end_of_the_quiet_hours_and_answers_do_not(core: Cor
     core.db.run(lambda s: service.choose_quiet_hours(s, member_id, (time(0), time(0)), now=clock.now()))
 
 
-def test_offers_are_capped_within_a_week(core: Core, wechat: FakeWeChat, clock: MovableClock) -> None:
-    member_id, _ = prepared(core)
+def offers(core: Core, member_id: UUID, count: int) -> list[UUID]:
+    """Return greetings that wait for a member who allowed all of them."""
 
-    def greetings(session):
-        for number in range(5):
+    def work(session):
+        for number in range(count):
             a_grant(session, member_id, key=f"b{number}", now=NOW, template="birthday_greeting")
         greeting = BirthdayGreeting("小满", "100积分", NOW.date())
-        return [service.request(session, member_id, greeting, key=f"b{number}", now=NOW) for number in range(5)]
+        return [service.request(session, member_id, greeting, key=f"b{number}", now=NOW) for number in range(count)]
 
-    ids = core.db.run(greetings)
+    return core.db.run(work)
+
+
+def test_offers_are_capped_within_a_week(core: Core, wechat: FakeWeChat, clock: MovableClock) -> None:
+    member_id, _ = prepared(core)
+    ids = offers(core, member_id, 5)
     for one in ids:
         job.deliver_batch(core, [one])
     assert [message(core, one).state for one in ids] == ["sent", "sent", "sent", "skipped", "skipped"]
     assert message(core, ids[4]).reason == "contact_cap"
+
+
+def test_the_cap_holds_within_one_batch(core: Core, wechat: FakeWeChat, clock: MovableClock) -> None:
+    member_id, _ = prepared(core)
+    ids = offers(core, member_id, 5)
+    job.deliver_batch(core, ids)
+    assert sorted(message(core, one).state for one in ids) == ["sent", "sent", "sent", "skipped", "skipped"]
+    assert len(wechat.sent) == 3
+
+
+def test_the_cap_holds_when_workers_race(core: Core, wechat: FakeWeChat, clock: MovableClock) -> None:
+    member_id, _ = prepared(core)
+    ids = offers(core, member_id, 8)
+    barrier = threading.Barrier(8)
+
+    def send(one: UUID) -> None:
+        barrier.wait()
+        job.deliver_batch(core, [one])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, ids))
+    assert sorted(message(core, one).state for one in ids) == ["sent"] * 3 + ["skipped"] * 5
+    assert len(wechat.sent) == 3
+
+
+def test_what_may_have_arrived_counts_for_the_cap(core: Core, wechat: FakeWeChat, clock: MovableClock) -> None:
+    member_id, _ = prepared(core)
+    ids = offers(core, member_id, 4)
+    core.db.run(lambda session: delivery.claim(session, ids[:3], appid=APPID, now=NOW))
+    clock.move(LEASE)
+    core.db.run(lambda session: delivery.expire(session, now=clock.now()))
+    job.deliver_batch(core, ids[3:])
+    assert [message(core, one).state for one in ids] == ["uncertain", "uncertain", "uncertain", "skipped"]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_what_redis_forgot_is_handed_out_again_when_the_lease_has_run_out(core, 
     tell()
     relay = Relay(core, redis, TABLE)
     relay.turn()
-    redis.flushall()
+    redis.flushdb()
     clock.move(EVENTS.lease - timedelta(milliseconds=1))
     assert relay.turn() == 0
     clock.move(timedelta(milliseconds=1))
