@@ -21,6 +21,7 @@ from server.kernel.text import N_
 from server.members import queries as members
 from server.notifications import fields, figures, queries, service
 from server.notifications.queries import MessageFilter, MessageView
+from server.notifications.rules import Decision
 from server.notifications.templates import REGISTRY, TOPIC_NAMES, Topic, spoken
 from server.staff.permissions import Permission
 
@@ -59,6 +60,7 @@ REASONS = {
     "broken": N_("Broken off during the call"),
     "given_up": N_("Given up by staff"),
     "decided_sent": N_("Taken as sent by staff"),
+    "sent_again": N_("Sent again by staff"),
 }
 _SHOWN_DAYS = 14
 _UNCERTAIN_SHOWN = 20
@@ -208,6 +210,10 @@ class MessagesView(ConsoleView):
                 N_("Give up"), self.url_to("give_up", message_id=row.id), Permission.MESSAGES_DECIDE, post=True, reason=True,
                 tone="danger", confirm=N_("It is not sent again; the member still finds it in the inbox."),
             ),
+            RowAction(
+                N_("Send again"), self.url_to("send_again", message_id=row.id), Permission.MESSAGES_DECIDE, post=True, reason=True,
+                confirm=N_("Do this only when the member did not get it: whoever did would be disturbed twice."),
+            ),
         ]  # fmt: skip
 
     @page("/<message_id>")
@@ -259,17 +265,22 @@ class MessagesView(ConsoleView):
     @action("/<message_id>/sent", Permission.MESSAGES_DECIDE)
     def mark_sent(self, message_id: str) -> ResponseReturnValue:
         """Take an uncertain message as sent."""
-        return self._decide(message_id, sent=True)
+        return self._decide(message_id, Decision.SENT)
 
     @action("/<message_id>/give-up", Permission.MESSAGES_DECIDE)
     def give_up(self, message_id: str) -> ResponseReturnValue:
         """Give up an uncertain message."""
-        return self._decide(message_id, sent=False)
+        return self._decide(message_id, Decision.GIVEN_UP)
 
-    def _decide(self, message_id: str, *, sent: bool) -> ResponseReturnValue:
+    @action("/<message_id>/send-again", Permission.MESSAGES_DECIDE)
+    def send_again(self, message_id: str) -> ResponseReturnValue:
+        """Send an uncertain message once more."""
+        return self._decide(message_id, Decision.SEND_AGAIN)
+
+    def _decide(self, message_id: str, decision: Decision) -> ResponseReturnValue:
         wanted, actor, reason = self.uuid(message_id), current_actor(), request.form.get("reason", "")
         return self.change(
-            lambda session: service.decide(session, wanted, sent=sent, reason=reason, actor=actor, now=now()),
+            lambda session: service.decide(session, wanted, decision, reason=reason, actor=actor, now=now()),
             done=N_("The message is settled."),
         )
 

@@ -127,9 +127,7 @@ def _capped(session: Session, member_id: UUID, template: type[MessageTemplate], 
         NotificationMessage.state == State.SENDING.value,
         sa.and_(NotificationMessage.state == State.UNCERTAIN.value, NotificationMessage.updated_at >= now - rules.CAP_WINDOW),
     )
-    count = sa.select(sa.func.count()).where(
-        NotificationMessage.member_id == member_id, NotificationMessage.template.in_(offers), made
-    )
+    count = sa.select(sa.func.count()).where(NotificationMessage.member_id == member_id, NotificationMessage.template.in_(offers), made)
     return int(session.scalar(count) or 0) >= rules.CAP_MESSAGES
 
 

@@ -46,6 +46,14 @@ class GrantEnd(StrEnum):
     HOLD = "hold"
 
 
+class Decision(StrEnum):
+    """What a person says of a message whose outcome is unknown."""
+
+    SENT = "sent"
+    GIVEN_UP = "given_up"
+    SEND_AGAIN = "send_again"
+
+
 class Channel(StrEnum):
     """Where a message can appear."""
 
@@ -98,6 +106,17 @@ def judge(outcome: Outcome, attempts: int) -> Verdict:
             return Verdict(State.FAILED, GrantEnd.RELEASE, outcome.reason)
         return Verdict(State.QUEUED, GrantEnd.RELEASE, outcome.reason, pause_after(attempts))
     return Verdict(State.UNCERTAIN, GrantEnd.HOLD, outcome.reason)
+
+
+def decided(decision: Decision) -> Verdict:
+    """Return what follows from a person's decision on an unknown outcome."""
+    if decision is Decision.SEND_AGAIN:
+        # It did not arrive, so its allowance was not used; if it was after all, WeChat refuses the second call (43101).
+        return Verdict(State.QUEUED, GrantEnd.RELEASE, "sent_again")
+    if decision is Decision.SENT:
+        return Verdict(State.SENT, GrantEnd.SPEND, "decided_sent")
+    # It may still have arrived: counting the allowance as spent never promises one that is not there.
+    return Verdict(State.FAILED, GrantEnd.SPEND, "given_up")
 
 
 def pause_after(attempts: int) -> timedelta:

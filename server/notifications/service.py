@@ -28,7 +28,7 @@ from server.notifications.models import (
     NotificationQuietHours,
     NotificationTemplate,
 )
-from server.notifications.rules import Channel, GrantEnd, State
+from server.notifications.rules import Channel, Decision, State
 from server.notifications.templates import MessageTemplate, Topic, carries
 
 _HOUR_MINUTES = 60
@@ -239,13 +239,13 @@ def set_template(
     )
 
 
-def decide(session: Session, message_id: UUID, *, sent: bool, reason: str | None, actor: Actor, now: datetime) -> None:
-    """Settle a message whose outcome is unknown, after a person looked into it. It is never sent again.
+def decide(session: Session, message_id: UUID, decision: Decision, *, reason: str | None, actor: Actor, now: datetime) -> None:
+    """Settle a message whose outcome is unknown, after a person looked into it. Nothing but a person sends it again.
 
     Arguments:
         session: of an open transaction.
         message_id: an uncertain message.
-        sent: True when it is taken as sent, False when it is given up.
+        decision: what the person found, or wants.
         reason: why, for the trail.
         actor: who decides.
         now: present instant.
@@ -265,12 +265,11 @@ def decide(session: Session, message_id: UUID, *, sent: bool, reason: str | None
     if row.state != State.UNCERTAIN:
         raise MessageNotUncertainError
     before = {"state": row.state, "reason": row.reason}
-    row.state = (State.SENT if sent else State.FAILED).value
-    row.reason = "decided_sent" if sent else "given_up"
-    row.sent_at = now if sent else None
-    row.updated_at = now
-    # Given up, it may still have arrived: counting the allowance as spent never promises one that is not there.
-    grants.end(session, row.member_id, row.template, GrantEnd.SPEND, message_id=row.id, attempt=row.attempts, now=now)
+    settled = rules.decided(decision)
+    row.state, row.reason, row.updated_at = settled.state.value, settled.reason, now
+    row.sent_at = now if settled.state is State.SENT else None
+    row.available_at = now
+    grants.end(session, row.member_id, row.template, settled.grant, message_id=row.id, attempt=row.attempts, now=now)
     audit.record(
         session,
         actor=actor,

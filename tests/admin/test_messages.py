@@ -63,7 +63,7 @@ def test_a_message_is_shown_as_on_the_phone_and_nothing_of_it_is_markup(signed_i
     assert "…" in shown
 
 
-@pytest.mark.parametrize(("verb", "after"), [("sent", "sent"), ("give-up", "failed")])
+@pytest.mark.parametrize(("verb", "after"), [("sent", "sent"), ("give-up", "failed"), ("send-again", "queued")])
 def test_an_uncertain_message_is_decided_with_a_reason(signed_in_as, core: Core, uncertain: UUID, verb: str, after: str) -> None:
     client: FlaskClient = signed_in_as("operations")
     path = f"/admin/messages/{uncertain}"

@@ -17,7 +17,7 @@ from server.notifications.errors import MessageNotFoundError, MessageNotUncertai
 from server.notifications.models import NotificationGrant
 from server.notifications.privacy_templates import MembershipDeletion
 from server.notifications.queries import MessageView
-from server.notifications.rules import LEASE, Outcome
+from server.notifications.rules import LEASE, Decision, Outcome
 from server.notifications.templates import BirthdayGreeting, PointsAccrued
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
 from tasks.jobs import notifications as job
@@ -194,20 +194,38 @@ def test_a_process_that_dies_during_the_call_leaves_it_uncertain(core: Core, wec
     assert grant(core, member_id) == (0, 0)
 
 
-@pytest.mark.parametrize("sent", [True, False])
-def test_a_person_decides_an_uncertain_message_once(core: Core, wechat: FakeWeChat, sent: bool) -> None:
+@pytest.mark.parametrize("decision", [Decision.SENT, Decision.GIVEN_UP])
+def test_a_person_decides_an_uncertain_message_once(core: Core, wechat: FakeWeChat, decision: Decision) -> None:
     member_id, message_id = prepared(core)
     wechat.failures = [WeChatUnavailableError("timeout")]
     job.deliver_batch(core, [message_id])
-    core.db.run(lambda s: service.decide(s, message_id, sent=sent, reason="查过后台", actor=SYSTEM, now=NOW))
+    core.db.run(lambda s: service.decide(s, message_id, decision, reason="查过后台", actor=SYSTEM, now=NOW))
     found = message(core, message_id)
-    assert (found.state, found.reason) == (("sent", "decided_sent") if sent else ("failed", "given_up"))
+    assert (found.state, found.reason) == (("sent", "decided_sent") if decision is Decision.SENT else ("failed", "given_up"))
     assert grant(core, member_id) == (0, 0)
     with pytest.raises(MessageNotUncertainError):
-        core.db.run(lambda s: service.decide(s, message_id, sent=not sent, reason="x", actor=SYSTEM, now=NOW))
+        core.db.run(lambda s: service.decide(s, message_id, Decision.SEND_AGAIN, reason="x", actor=SYSTEM, now=NOW))
     with pytest.raises(MessageNotFoundError):
-        core.db.run(lambda s: service.decide(s, member_id, sent=True, reason="x", actor=SYSTEM, now=NOW))
+        core.db.run(lambda s: service.decide(s, member_id, Decision.SENT, reason="x", actor=SYSTEM, now=NOW))
     assert message(core, message_id) == found
+
+
+def test_what_did_not_arrive_is_sent_again_once_by_a_persons_word(core: Core, wechat: FakeWeChat, clock: MovableClock) -> None:
+    member_id, message_id = prepared(core)
+    first = core.db.run(lambda s: delivery.claim(s, [message_id], appid=APPID, now=clock.now()))[0]
+    clock.move(LEASE)
+    job.sweep(core)
+    core.db.run(lambda s: service.decide(s, message_id, Decision.SEND_AGAIN, reason="会员没收到", actor=SYSTEM, now=clock.now()))
+    found = message(core, message_id)
+    assert (found.state, found.reason) == ("queued", "sent_again")
+    assert grant(core, member_id) == (1, 0)
+    # The first call's own answer comes too late to count.
+    assert core.db.run(lambda s: delivery.settle(s, first, Outcome("sent", msg_id="77"), now=clock.now())) is None
+    assert sending.send_due(core, clock.now()) == 1
+    assert sending.send_due(core, clock.now()) == 0
+    assert message(core, message_id).state == "sent"
+    assert len(wechat.sent) == 1
+    assert grant(core, member_id) == (0, 0)
 
 
 def test_offers_wait_for_the_end_of_the_quiet_hours_and_answers_do_not(core: Core, wechat: FakeWeChat, clock: MovableClock) -> None:
