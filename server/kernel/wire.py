@@ -25,7 +25,8 @@ _IDLE = pq.TransactionStatus.IDLE
 _OPEN = frozenset({pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR})
 _SYNC = pq.ExecStatus.PIPELINE_SYNC
 _GOOD = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
-_MISSING = "26000"
+# The server has forgotten the statement, or what it reads has other columns than when it was prepared (a migration on a running product).
+_TO_PREPARE_ANEW = frozenset({"26000", "0A000"})
 _names = itertools.count(1)
 
 
@@ -144,7 +145,7 @@ class WireCursor:
         if result.status in _GOOD:
             return result
         error = error_from_result(result)
-        if error.sqlstate == _MISSING:
+        if error.sqlstate in _TO_PREPARE_ANEW:
             self._names.clear()
         raise error
 

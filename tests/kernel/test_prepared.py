@@ -88,6 +88,48 @@ def test_statements_outlive_what_clears_them_on_the_server(core):
         assert statement.all(session, {"topic": "kernel.tried"}) == []
 
 
+def test_a_statement_outlives_a_change_of_what_it_reads(core):
+    if core.db.engine.dialect.name != "postgresql":
+        pytest.skip("the others plan anew by themselves")
+    table = sa.Table("changes", sa.MetaData(), sa.Column("n", sa.Integer))
+    every = Prepared(sa.select(table))
+    table.create(core.db.engine)
+    try:
+        with core.db.transaction() as session:
+            driver = session.connection().connection.dbapi_connection
+            assert every.all(session, {}) == []
+        with core.db.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE changes ALTER n TYPE bigint")
+        with pytest.raises(DBAPIError, match="cached plan"), core.db.transaction() as session:
+            assert session.connection().connection.dbapi_connection is driver
+            every.all(session, {})
+        with core.db.transaction() as session:
+            assert session.connection().connection.dbapi_connection is driver
+            assert every.all(session, {}) == []
+    finally:
+        table.drop(core.db.engine)
+
+
+@pytest.mark.parametrize("last", [None, b"COMMIT"])
+def test_a_server_that_goes_away_in_the_middle_ends_the_call_and_the_connection(core, last):
+    if core.db.engine.dialect.name != "postgresql":
+        pytest.skip("only there several statements travel together")
+    with core.db.engine.connect() as watching, core.db.autocommit() as runner:
+        driver = runner.cursor.connection
+        slow = [("SELECT pg_sleep(30)", []), ("SELECT 1", [])]
+        with ThreadPoolExecutor(1) as pool:
+            names = [(runner.cursor._prepare(sql), values) for sql, values in slow]
+            going = pool.submit(runner.cursor._together, names, last)
+            asleep = sa.text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid AND wait_event = 'PgSleep'")
+            while not watching.scalar(asleep, {"pid": driver.info.backend_pid}):
+                assert not going.done()
+            watching.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": driver.info.backend_pid})
+            with pytest.raises(core.db.engine.dialect.loaded_dbapi.Error):
+                going.result(20)
+        runner.broken = True
+    assert driver.closed
+
+
 def test_what_runs_last_stays_in_its_place_and_shares_the_fate_of_its_transaction(core):
     insert = PreparedInsert(EVENTS).of(1)
 
