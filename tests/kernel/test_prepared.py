@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from server.kernel.db import constraint_of, insert_if_absent
 from server.kernel.ids import uuid7
@@ -95,17 +96,15 @@ def test_a_statement_outlives_a_change_of_what_it_reads(core):
     every = Prepared(sa.select(table))
     table.create(core.db.engine)
     try:
-        with core.db.transaction() as session:
-            driver = session.connection().connection.dbapi_connection
-            assert every.all(session, {}) == []
-        with core.db.engine.begin() as connection:
-            connection.exec_driver_sql("ALTER TABLE changes ALTER n TYPE bigint")
-        with pytest.raises(DBAPIError, match="cached plan"), core.db.transaction() as session:
-            assert session.connection().connection.dbapi_connection is driver
-            every.all(session, {})
-        with core.db.transaction() as session:
-            assert session.connection().connection.dbapi_connection is driver
-            assert every.all(session, {}) == []
+        with core.db.engine.connect() as connection:
+            with Session(connection) as session, session.begin():
+                assert every.all(session, {}) == []
+            with core.db.engine.begin() as migrating:
+                migrating.exec_driver_sql("ALTER TABLE changes ALTER n TYPE bigint")
+            with Session(connection) as session, pytest.raises(DBAPIError, match="cached plan"), session.begin():
+                every.all(session, {})
+            with Session(connection) as session, session.begin():
+                assert every.all(session, {}) == []
     finally:
         table.drop(core.db.engine)
 
