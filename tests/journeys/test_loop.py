@@ -139,8 +139,8 @@ def test_the_whole_loop(demo: dict[str, Any]) -> None:
     assert member.log_in()["member"]["is_new"] is False
     phone = a_phone()
     assert member.bind_phone(phone)["phone_masked"].startswith("139****")
-    home = member.get("me")
-    assert home["points"]["available"] == 0
+    # The demonstration's rule gives 20 points to whoever joins; they come by the queue.
+    eventually(lambda: member.get("me")["points"]["available"] == 20, what="the welcome")
     card_no = member.get("card")["card_no"]
     assert len(card_no) == 12
 
@@ -179,7 +179,7 @@ def test_the_whole_loop(demo: dict[str, Any]) -> None:
 
     # A paid order earns points; a shipped one is followed to the door; a refund takes the points back.
     points = member.get("points")
-    assert points["available"] + points["pending"] > 0
+    assert points["available"] + points["pending"] > 20
     shop_number = a_number("S")
     online = a_sale(
         "shop", shop_number, {"phone": phone}, 20000, receiver={"name": "王小明", "phone": phone, "address": "上海市静安区南京西路 1 号"}
