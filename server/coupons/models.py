@@ -90,6 +90,8 @@ class Coupon(Base):
     discount_fen: Mapped[int | None]
     sales_fen: Mapped[int | None]
     reminded_at: Mapped[datetime | None]
+    # When a late return moved its end; it is moved once, or whoever buys and returns would keep a coupon for ever.
+    grace_given_at: Mapped[datetime | None]
 
     __table_args__ = table_args(
         sa.UniqueConstraint("template_id", "member_id", "slot"),

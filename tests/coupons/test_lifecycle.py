@@ -125,6 +125,22 @@ def test_the_grace_of_the_terms_lets_a_late_return_live_on(session):
     assert (returned.state, returned.valid_until) == ("issued", coupon.valid_until + timedelta(days=7))
 
 
+def test_grace_is_given_once_in_a_coupons_life(session):
+    coupon = a_coupon(session, a_member(session, now=NOW), now=NOW, terms=some_terms(return_grace_days=7))
+    redeem(session, coupon)
+    once = give_back(session, coupon, now=coupon.valid_until + timedelta(days=6))
+    redeem(session, coupon, OTHER, now=once.valid_until - timedelta(hours=1))
+    assert give_back(session, coupon, "r2", now=once.valid_until + timedelta(days=1)).state == "expired"
+
+
+def test_a_return_in_time_leaves_the_grace_for_later(session):
+    coupon = a_coupon(session, a_member(session, now=NOW), now=NOW, terms=some_terms(return_grace_days=7))
+    redeem(session, coupon)
+    assert give_back(session, coupon).valid_until == coupon.valid_until
+    redeem(session, coupon, OTHER)
+    assert give_back(session, coupon, "r2", now=coupon.valid_until + timedelta(days=6)).state == "issued"
+
+
 def test_a_coupon_is_not_redeemed_outside_its_days(session):
     member = a_member(session, now=NOW)
     early = a_coupon(session, member, now=NOW, validity=Validity(days=1, starts_after_days=1))

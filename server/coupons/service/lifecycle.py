@@ -136,7 +136,7 @@ def redeem(
 def return_(session: Session, coupon_id: UUID, *, refund_id: str, actor: Actor, now: datetime) -> CouponView:
     """Give a redeemed coupon back after a refund, once for each refund.
 
-    When its validity and the terms' grace have ended it is ``expired``; within the grace its end moves to the grace's end.
+    When its validity and the terms' grace have ended it is ``expired``; within the grace its end moves to the grace's end, once.
 
     Arguments:
         session: of the caller's transaction.
@@ -156,12 +156,13 @@ def return_(session: Session, coupon_id: UUID, *, refund_id: str, actor: Actor, 
     if done is not None:
         return coupon_view(row, now)
     until = row.valid_until
-    if until <= now:
+    ended = until <= now
+    if ended and row.grace_given_at is None:
         until += timedelta(days=Terms.of_document(row.terms).return_grace_days)
     late = until <= now
     changes = {**UNLOCKED, "redeemed_at": None, "discount_fen": None, "sales_fen": None}
-    if not late:
-        changes["valid_until"] = until
+    if ended and not late:
+        changes |= {"valid_until": until, "grace_given_at": now}
     move(session, row, "return_late" if late else "return", actor=actor, now=now, changes=changes, refund_id=refund_id)
     if late:
         release_budget(session, row.template_id, row.committed_fen)
