@@ -113,7 +113,10 @@ def _remind(session: Session, demo: DemoContext, reachable: list[UUID]) -> None:
 def _send(session: Session, demo: DemoContext, member_id: UUID, at: datetime) -> None:
     """Send what waits for one member, as the job would at that time of day; at night it waits for the morning."""
     appid = demo.core.settings.wechat_appid
+    # What the night puts off beyond the present is left to the product itself.
     for when in (at, at + timedelta(hours=11)):
+        if when > demo.now:
+            return
         ids = [m.id for m in queries.messages(session, MessageFilter(state="queued", member_id=member_id), _PAGE).items]
         for claimed in delivery.claim(session, ids, appid=appid, now=when, say=job.in_chinese) if ids else []:
             outcome = _answer(demo)
@@ -122,7 +125,7 @@ def _send(session: Session, demo: DemoContext, member_id: UUID, at: datetime) ->
                 outcome = replace(outcome, msg_id=msg_id)
             delivery.settle(session, claimed, outcome, now=when)
             if outcome.msg_id:
-                seen = when + timedelta(seconds=demo.rng.randrange(1, 20))
+                seen = min(when + timedelta(seconds=demo.rng.randrange(1, 20)), demo.now)
                 template = queries.find(session, claimed.message_id)
                 delivery.receive_receipt(
                     session,
@@ -134,7 +137,8 @@ def _send(session: Session, demo: DemoContext, member_id: UUID, at: datetime) ->
                     now=seen,
                 )
             if demo.rng.random() < _READ_SHARE:
-                service.mark_read(session, member_id, claimed.message_id, now=when + timedelta(minutes=demo.rng.randrange(1, 300)))
+                read_at = min(when + timedelta(minutes=demo.rng.randrange(1, 300)), demo.now)
+                service.mark_read(session, member_id, claimed.message_id, now=read_at)
 
 
 def _answer(demo: DemoContext) -> Outcome:
