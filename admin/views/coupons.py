@@ -77,10 +77,17 @@ class CouponTemplatesView(ConsoleView):
         filters = [
             Filter("text", N_("Name or code"), placeholder=N_("Part of it")),
             Filter("state", N_("State"), "choice", {code: tag.label for code, tag in TEMPLATE_STATES.items()}),
+            Filter("left", N_("What is left"), "choice", {"little": N_("Running out")}),
         ]
         asked = read_filters(filters)
         with self.reading() as session:
-            found = queries.list_templates(session, PageRequest.of(20, self.cursor), state=asked.choice("state"), search=asked.text("text"))
+            found = queries.list_templates(
+                session,
+                PageRequest.of(20, self.cursor),
+                state=asked.choice("state"),
+                search=asked.text("text"),
+                running_out_at=now() if asked.choice("left") else None,
+            )
         table = Table(
             [
                 Column(N_("Coupon"), "name", "link", href=lambda row: self.url_to("detail", template_id=row.id), second="draft.code"),

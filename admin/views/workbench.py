@@ -10,6 +10,7 @@ from flask import abort
 from admin import charts
 from admin.base import ConsoleView, any_page, console_url_or_none, core, may, now, page
 from admin.formats import local, money, short_number
+from server.coupons import queries as coupons
 from server.kernel.text import N_
 from server.reporting import queries
 from server.staff.permissions import Permission
@@ -73,13 +74,14 @@ class WorkbenchView(ConsoleView):
         with self.reading() as session:
             days = queries.last_days(session, at, days=_DAYS)
             waiting = queries.waiting(session, at)
+            coupons_running_out = coupons.count_running_out(session, at)
             states = queries.order_states(session, at) if may(Permission.ORDERS_READ) else []
         html: str = self.render(
             "console/workbench.html",
             greeting=_greeting(local(at).hour),
             today=local(at),
             cards=_cards(days, local(at).date().isoformat()),
-            todos=_todos(waiting),
+            todos=_todos(waiting, coupons_running_out),
             charts=_charts(days, dict(states)),
             shortcuts=_shortcuts(),
             zone=core().settings.timezone,
@@ -148,7 +150,7 @@ def _cards(days: list[DayFigures], day: str) -> list[Card]:
     return cards
 
 
-def _todos(waiting: Waiting) -> list[ToDo]:
+def _todos(waiting: Waiting, coupons_running_out: int) -> list[ToDo]:
     wanted = [
         (
             Permission.TICKETS_READ,
@@ -211,6 +213,15 @@ def _todos(waiting: Waiting) -> list[ToDo]:
             waiting.messages_uncertain,
             ("messages.list_all", {"state": "uncertain"}),
             "send",
+            "orange",
+        ),
+        (
+            Permission.COUPONS_READ,
+            N_("Coupons running out"),
+            N_("Published coupons that can still be had, and of whose stock or budget 90 % or more is gone."),
+            coupons_running_out,
+            ("coupon_templates.index", {"left": "little"}),
+            "ticket",
             "orange",
         ),
     ]

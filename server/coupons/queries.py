@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 QUOTE_WALLET_LIMIT = 200
+RUNNING_OUT_PERCENT = 90
 CLAIM_NAMESPACE = "claim"
 BATCH_NAMESPACE = "coupons.batch"
 CODE_NAMESPACE = "coupons.code"
@@ -134,7 +135,9 @@ def template_by_code(session: Session, code: str) -> TemplateView | None:
     return None if row is None else template_view(row)
 
 
-def list_templates(session: Session, page: PageRequest, *, state: str | None = None, search: str | None = None) -> Page[TemplateView]:
+def list_templates(
+    session: Session, page: PageRequest, *, state: str | None = None, search: str | None = None, running_out_at: datetime | None = None
+) -> Page[TemplateView]:
     """Return templates, newest first.
 
     Arguments:
@@ -142,16 +145,32 @@ def list_templates(session: Session, page: PageRequest, *, state: str | None = N
         page: which page.
         state: ``draft``, ``published`` or ``paused``.
         search: part of the name or the code.
+        running_out_at: only those that are running out at this instant.
     """
     statement = sa.select(CouponTemplate)
     if state:
         statement = statement.where(CouponTemplate.state == state)
+    if running_out_at is not None:
+        statement = statement.where(_running_out(running_out_at))
     if search:
         statement = statement.where(
             sa.or_(CouponTemplate.name.contains(search, autoescape=True), CouponTemplate.code.contains(search.lower(), autoescape=True))
         )
     rows = session.scalars(keyset(statement, CouponTemplate.created_at, CouponTemplate.id, page)).all()
     return page_of(rows, page, lambda row: (row.created_at, row.id)).map(template_view)
+
+
+def count_running_out(session: Session, now: datetime) -> int:
+    """Return how many templates are running out: published, still to be had, and of the stock or the budget 90 % or more is gone."""
+    return int(session.scalar(sa.select(sa.func.count()).select_from(CouponTemplate).where(_running_out(now))) or 0)
+
+
+def _running_out(now: datetime) -> sa.ColumnElement[bool]:
+    of = CouponTemplate
+    # NULL, for no limit, compares as unknown, which is not true.
+    gone = sa.or_(of.issued * 100 >= of.stock * RUNNING_OUT_PERCENT, of.budget_committed_fen * 100 >= of.budget_fen * RUNNING_OUT_PERCENT)
+    to_be_had = sa.and_(sa.or_(of.claim_until.is_(None), of.claim_until > now), sa.or_(of.valid_until.is_(None), of.valid_until > now))
+    return sa.and_(of.state == TemplateState.PUBLISHED.value, to_be_had, gone)
 
 
 def claimable(session: Session, member_id: UUID, now: datetime, *, tier: str | None = None, limit: int = 100) -> list[ClaimableView]:

@@ -218,7 +218,10 @@ def test_a_dead_delivery_goes_back_to_work_with_a_reason_on_the_trail(core, sign
 
 
 def test_the_workbench_shows_only_figures_its_reader_may_see(core, signed_in_as):
-    page = signed_in_as("operations").get("/admin/").get_data(as_text=True)
+    operations = signed_in_as("operations")
+    page = operations.get("/admin/").get_data(as_text=True)
     assert "今日销售额" in page
+    assert "/admin/coupon_templates/?left=little" in page
+    assert "没有符合条件的券模板" in operations.get("/admin/coupon_templates/?left=little").get_data(as_text=True)
     page = signed_in_as("auditor").get("/admin/").get_data(as_text=True)
     assert "今日销售额" not in page
