@@ -85,7 +85,8 @@ def trend(title: str, labels: Sequence[str], series: Sequence[Series], *, tip: s
     right = any(one.right for one in series)
     option = {
         "tooltip": {"trigger": "axis"},
-        "legend": {"top": 0, "right": 0, "icon": "roundRect", "itemWidth": 10, "itemHeight": 10},
+        # Scrolls where it does not fit, instead of wrapping over the drawing.
+        "legend": {"type": "scroll", "top": 0, "right": 0, "icon": "roundRect", "itemWidth": 10, "itemHeight": 10},
         "grid": {"left": 8, "right": 8 if not right else 12, "top": 40, "bottom": 4, "containLabel": True},
         "xAxis": {"type": "category", "data": list(labels), "axisTick": {"show": False}, "axisLine": {"lineStyle": {"color": "#d5d9e2"}}},
         "yAxis": [axis, {**axis, "splitLine": {"show": False}}] if right else [axis],
@@ -119,7 +120,10 @@ def bars(title: str, parts: Sequence[tuple[str, float]], *, tip: str = "", heigh
     option = {
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}},
         "grid": {"left": 8, "right": 40, "top": 8, "bottom": 4, "containLabel": True},
-        "xAxis": {"type": "value", "splitLine": {"lineStyle": {"color": "#eef0f4"}}, "minInterval": 1},
+        "xAxis": {
+            "type": "value", "splitLine": {"lineStyle": {"color": "#eef0f4"}}, "minInterval": 1, "splitNumber": 3,
+            "axisLabel": {"hideOverlap": True},
+        },
         "yAxis": {
             "type": "category", "data": [translated(name) for name, _ in rows], "axisTick": {"show": False}, "axisLine": {"show": False},
             # Long words would leave no room for the bars in a narrow card.

@@ -6,16 +6,17 @@ A code that nobody has put into words yet is shown as it is, so that nothing is 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from flask_babel import gettext
 
 from server.cards import queries as cards
 from server.kernel.text import N_
 from server.members import queries as members
+from server.staff import queries as staff
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from uuid import UUID
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -250,6 +251,29 @@ def source_words(namespace: str, key: str) -> str:
 def fact_words(name: str) -> str:
     """Return the name of a small fact, as the details of an exception carry them, in words."""
     return str(gettext(FACTS.get(name, name)))
+
+
+def maker_names(session: Session, refs: Iterable[str]) -> dict[str, str]:
+    """Return who made each of some versions, from the reference that was kept: staff by name, else the system. One statement.
+
+    Arguments:
+        session: a session to read in.
+        refs: an actor's ``ref`` each: the id of a staff account, or the name of a job of the product.
+
+    Returns:
+        A text for every reference that was asked.
+    """
+    wanted = set(refs)
+    accounts = {ref: found for ref in wanted if (found := _account(ref)) is not None}
+    names = staff.names(session, accounts.values())
+    return {ref: names.get(accounts[ref], gettext("Staff")) if ref in accounts else str(gettext("System")) for ref in wanted}
+
+
+def _account(ref: str) -> UUID | None:
+    try:
+        return UUID(ref)
+    except ValueError:
+        return None
 
 
 def member_names(session: Session, member_ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -17,7 +17,7 @@ from admin.detail import DetailPage, Field, Figure, Panel, Section
 from admin.formats import Tag
 from admin.forms import L_, BooleanField, ConsoleForm, FormPage, FormSection, IntegerField, SelectField, TextAreaField
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
-from admin.words import member_names
+from admin.words import maker_names, member_names
 from server.campaigns import queries, service
 from server.campaigns.rules import BirthdayPolicy, LeapDayRule
 from server.cards import queries as cards
@@ -25,7 +25,6 @@ from server.coupons import queries as coupons
 from server.kernel.ids import uuid7
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
-from server.staff import queries as staff
 from server.staff.permissions import Permission
 from server.tiers import queries as tiers
 
@@ -67,7 +66,7 @@ class BirthdaysView(ConsoleView):
             totals = queries.gift_totals(session, now() - timedelta(days=_DAYS))
             found = queries.gifts(session, PageRequest(10))
             names = member_names(session, [gift.member_id for gift in found.items])
-            people = staff.names(session, [who for view in versions if (who := _staff_id(view.created_by))])
+            makers = maker_names(session, [view.created_by for view in versions])
             coupon = coupons.template_by_code(session, policy.coupon_code) if policy.coupon_code else None
             offers = {offer.draft.code: offer.name for offer in coupons.list_templates(session, PageRequest(_TEMPLATES)).items}
             called = {tier.code: gettext(tier.name) for tier in tiers.definitions(session)}
@@ -104,7 +103,7 @@ class BirthdaysView(ConsoleView):
             ],
             panels=[
                 Panel(N_("Given lately"), table=self._gifts(found.items, names), more=(N_("All"), self.url_to("gifts"))),
-                Panel(N_("Versions"), table=_versions(versions, people, offers)),
+                Panel(N_("Versions"), table=_versions(versions, makers, offers)),
             ],
         ).render(self)
 
@@ -218,16 +217,12 @@ def _policy(form: Any, before: BirthdayPolicy, levels: list[str]) -> BirthdayPol
     )
 
 
-def _versions(versions: list[queries.PolicyVersionView], people: dict[UUID, str], offers: dict[str, str]) -> Table:
-    def who(row: queries.PolicyVersionView) -> str:
-        staff_id = _staff_id(row.created_by)
-        return str(people.get(staff_id, gettext("Staff")) if staff_id else gettext("System"))
-
+def _versions(versions: list[queries.PolicyVersionView], makers: dict[str, str], offers: dict[str, str]) -> Table:
     return Table(
         [
             Column(N_("Version"), "version", "number"),
             Column(N_("Since"), "created_at", "minute"),
-            Column(N_("Changed by"), who),
+            Column(N_("Changed by"), lambda row: makers[row.created_by]),
             Column(N_("State"), "policy.enabled", "tag", tags=ON_OFF),
             Column(N_("Points"), "policy.points", "points"),
             Column(N_("Coupon"), lambda row: offers.get(row.policy.coupon_code or "", row.policy.coupon_code)),
@@ -240,13 +235,6 @@ def _versions(versions: list[queries.PolicyVersionView], people: dict[UUID, str]
 
 def _by_tier(policy: BirthdayPolicy, called: dict[str, str]) -> str:
     return " · ".join(f"{called.get(code, code)} {count:,}" for code, count in policy.points_by_tier.items())
-
-
-def _staff_id(ref: str) -> UUID | None:
-    try:
-        return UUID(ref)
-    except ValueError:
-        return None
 
 
 def _coupon_words(row: queries.GiftView) -> str:

@@ -367,7 +367,7 @@ def _sections(view: TemplateView) -> list[Section]:
 def _chart(funnel: Funnel) -> charts.Chart:
     steps = [
         (N_("Issued"), funnel.issued),
-        (N_("Still redeemable or redeemed"), funnel.available + funnel.locked + funnel.redeemed),
+        (N_("Valid or redeemed"), funnel.available + funnel.locked + funnel.redeemed),
         (N_("On an order"), funnel.locked + funnel.redeemed),
         (N_("Redeemed"), funnel.redeemed),
     ]

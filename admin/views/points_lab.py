@@ -18,7 +18,7 @@ from admin.forms import L_, ConsoleForm, DateField, FormPage, FormSection, ManyF
 from admin.listing import Column, ListPage, RowAction, Table
 from admin.views.points import member_url
 from admin.views.points_rule_forms import KINDS, told
-from admin.words import member_names
+from admin.words import maker_names, member_names
 from server.flows import rule_lab
 from server.kernel.clock import business_date
 from server.kernel.pagination import PageRequest
@@ -64,9 +64,10 @@ class PointsLabView(ConsoleView):
         """List dry runs, newest first."""
         with self.reading() as session:
             found = dry_runs.list_runs(session, PageRequest.of(20, self.cursor))
+            makers = maker_names(session, [row.asked_by for row in found.items])
         table = Table(
             [
-                Column(N_("Asked for"), "asked_at", "minute", second="asked_by"),
+                Column(N_("Asked for"), "asked_at", "minute", second=lambda row: makers[row.asked_by]),
                 Column(N_("Orders of"), _range),
                 Column(N_("Drafts"), lambda row: ", ".join(draft["code"] for draft in row.drafts)),
                 Column(N_("State"), "state", "tag", tags=STATES),

@@ -16,6 +16,7 @@ from admin.formats import Tag, reader_language
 from admin.forms import L_, ConsoleForm, FormPage, FormSection, IntegerField, SelectField
 from admin.listing import Column, ListPage, RowAction, Table
 from admin.views.points_rule_forms import FORMS, KINDS, draft_of, offer_tiers, sections_of, told, values_of
+from admin.words import maker_names
 from server.kernel.errors import DomainError
 from server.kernel.text import N_
 from server.points import drafts, queries, service
@@ -110,13 +111,14 @@ class PointsRulesView(ConsoleView):
         """List the drafts."""
         with self.reading() as session:
             found = drafts.all_drafts(session)
+            makers = maker_names(session, [row.saved_by for row in found])
         table = Table(
             columns=[
                 Column(N_("Name"), lambda row: gettext(row.name), second="code"),
                 Column(N_("Kind"), "kind", "tag", tags=KINDS),
                 Column(N_("Rule"), _sentence),
                 Column(N_("State"), "enabled", "tag", tags=STATES),
-                Column(N_("Saved"), "saved_at", "minute", second="saved_by"),
+                Column(N_("Saved"), "saved_at", "minute", second=lambda row: makers[row.saved_by]),
             ],
             rows=found,
             actions=lambda row: [
@@ -143,6 +145,7 @@ class PointsRulesView(ConsoleView):
         with self.reading() as session:
             versions = queries.rule_versions(session, code=code)
             draft = drafts.find(session, code)
+            makers = maker_names(session, [row.created_by for row in versions])
         if not versions:
             abort(404)
         newest = versions[0]
@@ -153,7 +156,7 @@ class PointsRulesView(ConsoleView):
                 Column(N_("State"), "enabled", "tag", tags=STATES),
                 Column(N_("Valid from"), "valid_from", "minute"),
                 Column(N_("Valid until"), "valid_until", "minute"),
-                Column(N_("Made on"), "created_at", "minute", second="created_by"),
+                Column(N_("Made on"), "created_at", "minute", second=lambda row: makers[row.created_by]),
                 Column(N_("Reason"), lambda row: row.reason or ""),
                 Column(
                     N_("Dry run"),

@@ -39,6 +39,8 @@ from server.tiers.queries import TierView
 from server.tiers.rules import PRIORITIES, Face, Perks, TierDraft
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
@@ -209,7 +211,7 @@ class TiersView(ConsoleView):
 
         def work(session: Session) -> None:
             shown = kept if data is None else str(_store(session, *data))
-            service.define(session, _draft(form, shown), actor=actor, now=now())
+            service.define(session, _draft(form, shown, tier.benefits if tier else ()), actor=actor, now=now())
 
         done, _ = self.submit(form, work)
         if done:
@@ -235,7 +237,7 @@ def _values(tier: TierView) -> dict[str, Any]:
         "start": tier.face.start,
         "end": tier.face.end,
         "text": tier.face.text,
-        "benefits": "\n".join(tier.benefits),
+        "benefits": "\n".join(gettext(text) for text in tier.benefits),
         **tier.perks.document(),
     }
 
@@ -254,8 +256,10 @@ def _picture(tier: TierView) -> str:
     return files.signed_address(UUID(tier.face.picture), secret_key=core().settings.secret_key, now=now(), ttl_seconds=_PICTURE_SECONDS)
 
 
-def _draft(form: Any, picture: str | None) -> TierDraft:
-    lines = tuple(line.strip() for line in (form.benefits.data or "").splitlines() if line.strip())
+def _draft(form: Any, picture: str | None, benefits: Sequence[str]) -> TierDraft:
+    # A line that was left as it was stays what it is: ours keep being read in either language.
+    known = {gettext(text): text for text in benefits}
+    lines = tuple(known.get(line.strip(), line.strip()) for line in (form.benefits.data or "").splitlines() if line.strip())
     face = Face(form.start.data, form.end.data, form.text.data, picture)
     perks = Perks(
         upgrade_points=form.upgrade_points.data or 0,

@@ -313,12 +313,14 @@ def _stepped(
 
 
 def _looked_at(formula: Formula, now: Standing, today: date) -> date | None:
-    if now.locked_until is not None:
-        return now.locked_until + _ONE_DAY
     ends = now.period_ends_on
-    if ends is None:
+    warning = None if ends is None else ends - timedelta(days=WARN_DAYS)
+    if now.locked_until is not None:
+        # A lock that ends before the period does not spare the member the warning, which may be due under it.
+        free = now.locked_until + _ONE_DAY
+        return warning if warning is not None and today < warning < free else free
+    if ends is None or warning is None:
         return None
-    warning = ends - timedelta(days=WARN_DAYS)
     if today < warning:
         return warning
     return ends + _ONE_DAY if today <= ends else ends + timedelta(days=formula.grace_days + 1)

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from server.kernel.actors import SystemActor
+from server.kernel.actors import StaffActor, SystemActor
 from server.kernel.clock import require_aware
 from server.operations import queries, service
+from server.staff.demo import DEMO_ACCOUNTS
+from server.staff.permissions import permissions_of
 
 if TYPE_CHECKING:
     from server.bootstrap import Core
@@ -67,6 +69,11 @@ class DemoContext:
     members: list[UUID] = field(default_factory=list)
     credentials: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def staff(self, role: str) -> StaffActor:
+        """Return the member of staff with a role, whom the staff's loader opened an account for."""
+        account = next(one for one in DEMO_ACCOUNTS if one.role == role)
+        return StaffActor(self.facts[f"staff.{role}"], account.name, permissions_of((role,)))
 
 
 def load_demo(core: Core, between: Callable[[], None] = lambda: None) -> dict[str, Any]:

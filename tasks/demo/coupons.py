@@ -176,8 +176,8 @@ def _codes(session: Session, demo: DemoContext, templates: dict[str, UUID]) -> N
         return
     word = BatchDraft(templates["apology-15"], BatchKind.SHARED, 500, "谢谢你2026", note="直播间口令")
     flyer = BatchDraft(templates["apology-15"], BatchKind.UNIQUE, 200, note="门店开业传单")
-    service.make_batch(session, word, actor=demo.actor, now=demo.now - timedelta(days=3))
-    flyers = service.make_batch(session, flyer, actor=demo.actor, now=demo.now - timedelta(days=2))
+    service.make_batch(session, word, actor=demo.staff("operations"), now=demo.now - timedelta(days=3))
+    flyers = service.make_batch(session, flyer, actor=demo.staff("operations"), now=demo.now - timedelta(days=2))
     service.make_codes(session, flyers, demo.now - timedelta(days=2))
     for member_id in demo.members[:12]:
         service.claim_by_code(session, member_id, word.word, actor=MemberActor(member_id), now=demo.now - timedelta(days=1))

@@ -16,8 +16,6 @@ from server.kernel.clock import business_date, end_of_day
 from server.kernel.ids import uuid7
 from server.kernel.source import Source
 from server.points import months, reminders, service
-from server.staff.demo import DEMO_ACCOUNTS
-from server.staff.permissions import permissions_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -33,7 +31,7 @@ def load(session: Session, demo: DemoContext) -> None:
     if not demo.members:
         return
     _expiring(session, demo)
-    clerk, manager = _staff(demo, "service"), _staff(demo, "operations")
+    clerk, manager = demo.staff("service"), demo.staff("operations")
     first, second = demo.rng.sample(demo.members, 2)
     decided = _ask(session, demo, first, 1500, "门店系统故障漏积分，已核对小票", clerk)
     if decided is not None:
@@ -77,8 +75,3 @@ def _opening(session: Session, demo: DemoContext, actor: StaffActor) -> None:
 def _ask(session: Session, demo: DemoContext, member_id: UUID, points: int, reason: str, actor: StaffActor) -> UUID | None:
     once = f"demo-{points}"
     return adjustments.adjust(session, member_id, Points(points), once=once, reason=reason, actor=actor, now=demo.now).approval_id
-
-
-def _staff(demo: DemoContext, role: str) -> StaffActor:
-    account = next(one for one in DEMO_ACCOUNTS if one.role == role)
-    return StaffActor(demo.facts[f"staff.{role}"], account.name, permissions_of((role,)))

@@ -65,9 +65,9 @@ def load(session: Session, demo: DemoContext) -> None:
     # There before the first sale: what is told or claimed late earns by the rules of its own day.
     if points.ensure_default_rules(session, actor=demo.actor, now=demo.now - _SINCE):
         for rule in _RULES:
-            points.save_rule(session, rule, actor=demo.actor, now=demo.now)
+            points.save_rule(session, rule, actor=demo.staff("operations"), now=demo.now)
         for draft in _DRAFTS:
-            drafts.save(session, draft, actor=demo.actor, now=demo.now)
+            drafts.save(session, draft, actor=demo.staff("operations"), now=demo.now)
         # The job does it as soon as it runs, and then the orders are there.
         since, until = last_month(business_date(demo.now, demo.core.settings.zone))
-        dry_runs.ask(session, since, until, actor=demo.actor, now=demo.now)
+        dry_runs.ask(session, since, until, actor=demo.staff("operations"), now=demo.now)

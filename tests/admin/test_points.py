@@ -99,6 +99,9 @@ def test_a_rule_gets_a_new_version(core, card, signed_in_as):
         50,
     )
     assert (rules["check-in"].enabled, rules["check-in"].document["streak_bonus"]) == (False, {"7": 10, "30": 50})
+    # Whoever made a version is told by name, never by the key of an account.
+    versions = client.get("/admin/points-rules/purchase").get_data(as_text=True)
+    assert (rules["purchase"].created_by in versions, "林晓雯" in versions.split("<tbody>")[1]) == (False, True)
 
 
 def test_a_draft_is_told_in_a_sentence_tried_out_and_published(core, card, signed_in_as):
@@ -193,6 +196,20 @@ def test_a_tier_is_assigned_and_changed(core, card, signed_in_as):
     assert post(client, "/admin/tiers/assign", card_no="000", tier="gold", reason="VIP").status_code == 422
     with core.db.reading() as session:
         assert tiers.of_member(session, card[0]).code == "gold"
+
+
+def test_benefits_that_were_left_as_they_are_keep_both_languages(core, card, signed_in_as):
+    client = signed_in_as("operations")
+    with core.db.reading() as session:
+        gold = {tier.code: tier for tier in tiers.definitions(session)}["gold"]
+    page = client.get("/admin/tiers/gold/edit").get_data(as_text=True)
+    assert ("包邮券" in page, "Free shipping coupons" in page) == (True, False)
+    form = {"code": "gold", "name": gold.name, "rank": "20", "points_multiplier_percent": "125", "start": "#F3D9A4", "end": "#C49A4A",
+            "text": "#4A3410", "benefits": "1.25 倍积分\n生日礼遇\n包邮券\n专属茶室", "service_priority": "high"}  # fmt: skip
+    assert post(client, "/admin/tiers/gold/edit", **form).status_code == 302
+    with core.db.reading() as session:
+        after = {tier.code: tier for tier in tiers.definitions(session)}["gold"]
+    assert after.benefits == (*gold.benefits, "专属茶室")
 
 
 def test_support_staff_without_the_permission_cannot_adjust(card, signed_in_as):

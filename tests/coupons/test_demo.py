@@ -8,7 +8,7 @@ from pathlib import Path
 from server.coupons import queries
 from server.kernel.actors import SystemActor
 from server.kernel.pagination import PageRequest
-from tasks.demo import DemoContext
+from tasks.demo import DemoContext, staff
 from tasks.demo.coupons import load
 from tests.conftest import START
 from tests.factories.coupons import a_member
@@ -17,6 +17,7 @@ from tests.factories.coupons import a_member
 def test_the_demo_loads_once_and_fills_every_step_of_the_funnel(core, session):
     members = [a_member(session, now=START) for _ in range(40)]
     demo = DemoContext(START, random.Random(1), SystemActor("demo"), Path(), core, members=members)
+    staff.load(session, demo)
     load(session, demo)
     first = queries.list_templates(session, PageRequest(50))
     load(session, demo)

@@ -19,8 +19,10 @@ from tests.factories.points import a_member
 
 
 @pytest.fixture
-def demo(core, tmp_path):
-    return DemoContext(now=START, rng=random.Random(1), actor=SystemActor("demo"), sample_dir=tmp_path, core=core)
+def demo(core, session, tmp_path):
+    demo = DemoContext(now=START, rng=random.Random(1), actor=SystemActor("demo"), sample_dir=tmp_path, core=core)
+    staff.load(session, demo)
+    return demo
 
 
 def test_rules_and_tiers_are_loaded_once(session, demo):
@@ -42,7 +44,6 @@ def test_members_check_in_and_redeem_and_the_books_agree(session, demo):
 
 def test_the_money_is_under_control(session, demo):
     points.load(session, demo)
-    staff.load(session, demo)
     demo.members = [a_member(session, now=START - timedelta(days=50), points=500) for _ in range(9)]
     for member_id in demo.members[:5]:
         cards.issue(session, member_id, now=START)

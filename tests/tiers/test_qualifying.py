@@ -217,6 +217,12 @@ def test_a_member_is_warned_once_for_each_period():
     assert not assess(ROLLING, RANKS, held, {date(2026, 6, 1): 500}, date(2026, 12, 1)).warn
 
 
+def test_a_lock_that_ends_within_the_period_does_not_delay_the_warning():
+    held = Standing("gold", date(2026, 1, 1), date(2026, 12, 31), locked_until=date(2026, 12, 20))
+    assert assess(ROLLING, RANKS, held, {}, date(2026, 6, 1)).due_on == date(2026, 12, 1)
+    assert assess(ROLLING, RANKS, held, {}, date(2026, 12, 1)).warn
+
+
 @given(STANDINGS, EARNED, DAYS)
 def test_whatever_comes_the_outcome_is_sound(given_standing, days, today):
     formula, held = given_standing
