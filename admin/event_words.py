@@ -12,6 +12,7 @@ TOPICS: dict[str, str] = {
     "coupons.expiring": N_("Coupon about to expire"),
     "coupons.issued": N_("Coupon issued"),
     "coupons.recall_wanted": N_("Recall of coupons wanted"),
+    "coupons.gift_ended": N_("Coupon gift answered"),
     "coupons.recalled": N_("Coupon recalled"),
     "coupons.redeemed": N_("Coupon redeemed"),
     "coupons.returned": N_("Coupon returned"),
@@ -53,6 +54,7 @@ TOPICS: dict[str, str] = {
 THINGS: dict[str, str] = {
     "coupon": N_("Coupon"),
     "coupon_code_batch": N_("Batch of codes"),
+    "coupon_gift": N_("Coupon gift"),
     "coupon_issue_file": N_("File of members"),
     "coupon_recall": N_("Recall of coupons"),
     "dry_run": N_("Dry run"),
@@ -70,6 +72,7 @@ JOBS: dict[str, str] = {
     "birthdays.celebrate": N_("Give birthday gifts"),
     "coupons.expire_due": N_("Expire coupons"),
     "coupons.forget_seeds": N_("Erase the codes of files past their time"),
+    "coupons.lapse_gifts": N_("Bring back coupons no friend accepted"),
     "coupons.release_due": N_("Release coupons kept for orders"),
     "coupons.remind_expiring": N_("Remind of expiring coupons"),
     "deliveries.sweep": N_("Take up events left lying"),

@@ -107,6 +107,7 @@ JOBS: tuple[Job, ...] = (
     Job("tiers.build_growth", HOUR, "tasks.jobs.tiers:build_growth"),
     Job("tiers.prove", Daily(time(3, 45)), "tasks.jobs.tiers:prove"),
     Job("coupons.release_due", MINUTE, "tasks.jobs.coupons:release_due"),
+    Job("coupons.lapse_gifts", MINUTE, "tasks.jobs.coupons:lapse_gifts"),
     Job("coupons.expire_due", Every(300), "tasks.jobs.coupons:expire_due"),
     # At an hour at which a message wakes nobody.
     Job("coupons.remind_expiring", Daily(time(10, 0)), "tasks.jobs.coupons:remind_expiring"),

@@ -76,6 +76,7 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
     "coupons.issue_wanted": (Subscription("coupons.issue_file", "tasks.jobs.coupons:on_issue_wanted", queue=SCHEDULE, alone=True),),
     "coupons.recall_wanted": (Subscription("coupons.recall_file", "tasks.jobs.coupons:on_recall_wanted", queue=SCHEDULE, alone=True),),
     "coupons.recalled": (Subscription("notifications.coupon_recalled", "tasks.jobs.notifications:on_coupon_recalled"),),
+    "coupons.gift_ended": (Subscription("notifications.coupon_gift_ended", "tasks.jobs.notifications:on_coupon_gift_ended"),),
     "coupons.expiring": (Subscription("notifications.coupon_expiring", "tasks.jobs.notifications:on_coupon_expiring"),),
     "orders.paid": (
         Subscription("tiers.paid_growth", "tasks.jobs.tiers:on_order_changed"),

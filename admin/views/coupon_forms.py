@@ -85,6 +85,9 @@ class TemplateForm(ConsoleForm):
         description=L_("One window a line, weekdays (1 is Monday) first if not every day: 1-5 22:00-02:00; empty for always."),
     )
     first_order_only = SelectField(L_("On the first order only"), choices=_YES_NO, default="no")
+    giftable = SelectField(
+        L_("May be given to a friend"), choices=_YES_NO, default="no", description=L_("Once, by a link that holds a day.")
+    )
     return_grace_days = _whole(L_("Grace after a return (days)"), least=0, default=0)
     exclusion_group = StringField(
         L_("Exclusion group"),
@@ -116,7 +119,7 @@ SECTIONS = [
         N_("Where it applies"),
         [
             *("products", "categories", "excluded_products", "excluded_categories", "stores", "channels", "tiers"),
-            "first_order_only",
+            *("first_order_only", "giftable"),
         ],
     ),
     FormSection(
@@ -184,6 +187,7 @@ def draft_of(form: TemplateForm) -> TemplateDraft:
         gift_value_fen=form.gift_value_fen.data or 0,
         hours=_windows(form.hours.data),
         first_order_only=form.first_order_only.data == "yes",
+        giftable=form.giftable.data == "yes",
     )
     limit_names = ("stock", "daily_stock", "budget_fen", "per_member", "per_member_daily", "claim_from", "claim_until")
     return TemplateDraft(
@@ -210,6 +214,7 @@ def values_of(view: TemplateView) -> dict[str, Any]:
     values["gift_quantity"], values["gift_value_fen"] = terms.gift_quantity or None, terms.gift_value_fen or None
     values["hours"] = "\n".join(hours.write(window) for window in terms.hours)
     values["first_order_only"] = "yes" if terms.first_order_only else "no"
+    values["giftable"] = "yes" if terms.giftable else "no"
     values["combinable"] = "yes" if terms.combinable else "no"
     values["claim_centre"] = "yes" if draft.claim_centre else "no"
     values["code"] = draft.code

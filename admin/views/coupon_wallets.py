@@ -12,12 +12,12 @@ from admin.detail import DetailPage, Field, Moment, Panel, Section
 from admin.export import export_list
 from admin.formats import Tag, reader_language
 from admin.forms import FormPage
-from admin.listing import Filter, ListPage, RowAction, read_filters
+from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
 from admin.views.coupon_forms import ScanForm
 from admin.views.coupons import COUPON_STATES, coupon_table, void_action
 from admin.words import actor_words, member_names, order_words
 from server.cards import queries as cards
-from server.coupons import queries, service
+from server.coupons import gift_queries, queries, service
 from server.coupons.errors import CouponNotFoundError
 from server.coupons.rules.quote import CartLine
 from server.coupons.rules.sentence import sentence
@@ -28,9 +28,13 @@ from server.orders import queries as orders
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
+    from server.coupons.gift_queries import GiftView
     from server.coupons.queries import CouponView
 
 _STORE_CHANNEL = "store"
@@ -43,6 +47,17 @@ _EVENTS = {
     "return_late": Tag(N_("Returned after its end"), "grey"),
     "expire": Tag(N_("Expired"), "grey"),
     "void": Tag(N_("Voided"), "red"),
+    "offer": Tag(N_("Offered to a friend"), "purple"),
+    "take_back": Tag(N_("Back from a friend"), "green"),
+    "give": Tag(N_("Given to a friend"), "grey"),
+}
+
+_GIFT_STATES = {
+    "open": Tag(N_("Waiting for an answer"), "orange"),
+    "accepted": Tag(N_("Accepted"), "green"),
+    "refused": Tag(N_("Turned down"), "grey"),
+    "withdrawn": Tag(N_("Taken back"), "grey"),
+    "lapsed": Tag(N_("Not accepted in time"), "grey"),
 }
 
 
@@ -101,13 +116,15 @@ class CouponsView(ConsoleView):
         with self.reading() as session:
             view = queries.find(session, self.uuid(coupon_id), now=now())
             life = queries.transitions(session, view.id)
-            member = member_names(session, [view.member_id])[view.member_id]
+            gifts = gift_queries.of_coupon(session, view.id, now=now())
+            people = [who for gift in gifts for who in (gift.from_member_id, gift.to_member_id) if who]
+            names = member_names(session, [view.member_id, *people])
         member_href = console_url_or_none("members.detail", member_id=view.member_id)
         return DetailPage(
             title=view.name,
             subtitle=view.code,
             tags=[COUPON_STATES[view.state]],
-            buttons=[void_action(view.id)] if view.state == "issued" else [],
+            buttons=[void_action(view.id)] if view.state in {"issued", "offered"} else [],
             back=(N_("Issued coupons"), self.url_to("index")),
             sections=[
                 Section(
@@ -115,7 +132,7 @@ class CouponsView(ConsoleView):
                     [
                         Field(N_("What the member reads"), sentence(view.terms, reader_language()), wide=True),
                         Field(N_("Template"), view.name, "link", href=console_url("coupon_templates.detail", template_id=view.template_id)),
-                        Field(N_("Member"), member, "link" if member_href else "text", href=member_href),
+                        Field(N_("Member"), names[view.member_id], "link" if member_href else "text", href=member_href),
                         Field(N_("Valid from"), view.valid_from, "instant"),
                         Field(N_("Valid until"), view.valid_until, "instant"),
                         Field(N_("Kept until"), view.locked_until, "instant"),
@@ -147,7 +164,8 @@ class CouponsView(ConsoleView):
                         )
                         for each in reversed(life)
                     ],
-                )
+                ),
+                *([Panel(N_("Gifts"), table=_gift_table(gifts, names, view.id))] if gifts else []),
             ],
         ).render(self)
 
@@ -178,6 +196,26 @@ class CouponsView(ConsoleView):
             return service.void(session, wanted, reason=reason[:300], actor=actor, now=now())
 
         return self.change(work, done=N_("The coupon is voided."))
+
+
+def _gift_table(gifts: Sequence[GiftView], names: dict[UUID, str], shown: UUID) -> Table:
+    """Show who gave the coupon to whom; the coupon at the other end is a click away."""
+
+    def other_end(gift: GiftView) -> str | None:
+        other = gift.coupon.id if gift.received_coupon_id == shown else gift.received_coupon_id
+        return console_url("coupons.detail", coupon_id=other) if other else None
+
+    return Table(
+        [
+            Column(N_("Offered at"), "created_at", "minute"),
+            Column(N_("Giver"), lambda row: names[row.from_member_id]),
+            Column(N_("Friend"), lambda row: names[row.to_member_id] if row.to_member_id else ""),
+            Column(N_("State"), "state", "tag", tags=_GIFT_STATES),
+            Column(N_("Ended"), "ended_at", "minute"),
+            Column(N_("Coupon"), lambda row: gettext("Look") if other_end(row) else "", "link", href=other_end),
+        ],
+        gifts,
+    )
 
 
 def _redeem(session: Session, form: ScanForm, actor: Any) -> CouponView:

@@ -47,6 +47,8 @@ COUPON_STATES = {
     "redeemed": Tag(N_("Redeemed"), "blue"),
     "expired": Tag(N_("Expired"), "grey"),
     "voided": Tag(N_("Voided"), "red"),
+    "offered": Tag(N_("Offered to a friend"), "purple"),
+    "given": Tag(N_("Given to a friend"), "grey"),
 }
 _KIND_TAGS = {
     code: Tag(label, tone) for (code, label), tone in zip(KINDS.items(), ("red", "purple", "cyan", "gold", "orange", "green"), strict=True)
@@ -273,7 +275,7 @@ def coupon_table(rows: Any) -> Table:
         rows,
         lambda row: [
             RowAction(N_("Details"), console_url("coupons.detail", coupon_id=row.id)),
-            *([void_action(row.id)] if row.state == "issued" else []),
+            *([void_action(row.id)] if row.state in {"issued", "offered"} else []),
         ],
         empty=N_("No coupon matches"),
     )
@@ -367,7 +369,7 @@ def _sections(view: TemplateView) -> list[Section]:
 def _chart(funnel: Funnel) -> charts.Chart:
     steps = [
         (N_("Issued"), funnel.issued),
-        (N_("Valid or redeemed"), funnel.available + funnel.locked + funnel.redeemed),
+        (N_("Valid or redeemed"), funnel.available + funnel.offered + funnel.locked + funnel.redeemed),
         (N_("On an order"), funnel.locked + funnel.redeemed),
         (N_("Redeemed"), funnel.redeemed),
     ]

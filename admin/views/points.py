@@ -23,7 +23,7 @@ from admin.export import export_list
 from admin.formats import Tag, reader_language
 from admin.forms import L_, ConsoleForm, FormPage, FormSection, IntegerField, SelectField, StringField, TextAreaField
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
-from admin.words import actor_words, member_names, source_words
+from admin.words import actor_words, maker_names, member_names, source_words
 from server.cards import queries as cards
 from server.flows.adjustments import adjust as adjust_points
 from server.kernel.amounts import Points
@@ -33,8 +33,9 @@ from server.kernel.ids import uuid7
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
 from server.points import overview, queries
+from server.points.explain import explain
 from server.points.overview import LedgerFilter, LedgerRow
-from server.points.rules import MAX_POINTS, why_entry
+from server.points.rules import MAX_POINTS
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ class PointsView(ConsoleView):
         with self.reading() as session:
             found = queries.entry_detail(session, self.uuid(entry_id))
             names = member_names(session, [found.entry.member_id]) if found else {}
-            rules = {code: gettext(name) for code, name in queries.rule_names(session).items()}
+            why = explain(session, [found.entry.id], reader_language(), gettext, for_staff=True) if found else {}
+            makers = maker_names(session, [found.entry.actor_ref]) if found else {}
         if found is None:
             abort(404)
         entry = found.entry
@@ -171,7 +173,7 @@ class PointsView(ConsoleView):
             Field(N_("Rule"), found.rule, "code"),
             Field(N_("Source"), source_words(entry.source_namespace, entry.source_key)),
             Field(N_("Source's number"), f"{entry.source_namespace}/{entry.source_key}", "code", wide=True),
-            Field(N_("Made by"), actor_words(entry.actor_kind, entry.actor_ref)),
+            Field(N_("Made by"), makers[entry.actor_ref] if entry.actor_kind == "staff" else actor_words(entry.actor_kind, "")),
         ]
         if found.reverses_id is not None:
             address = self.url_to("detail", entry_id=found.reverses_id)
@@ -195,9 +197,7 @@ class PointsView(ConsoleView):
         panels = [Panel(N_("Postings"), table=postings), Panel(N_("Lots"), table=lots)]
         if found.reversed_by:
             panels.append(Panel(N_("Taken back by"), table=self._taken_back(found.reversed_by)))
-        if found.details:
-            told = why_entry(found.details, reader_language(), rules)
-            panels.append(Panel(N_("Why"), html=_why(told, found.details)))
+        panels.insert(0, Panel(N_("Why"), html=_why(why[entry.id], found.details)))
         return DetailPage(
             title=N_("Points entry"),
             subtitle=str(entry.id),
@@ -343,12 +343,14 @@ def _source(key: str) -> str:
     return _LONG_ID.sub(lambda found: f"…{found.group()[-6:]}", key)
 
 
-def _why(told: list[str], details: dict[str, Any]) -> Markup:
+def _why(told: list[str], details: dict[str, Any] | None) -> Markup:
     """Return why an entry was made: in words, and the trace beneath them."""
     words = Markup("").join(Markup("<li>{}</li>").format(sentence) for sentence in told)
+    if not details:
+        return Markup("<ul>{}</ul>").format(words)
     text = json.dumps(details, ensure_ascii=False, indent=2, sort_keys=True)
-    trace = Markup('<details{}><summary class="text-muted">{}</summary><pre class="mb-0">{}</pre></details>')
-    return Markup("<ul>{}</ul>").format(words) + trace.format("" if told else Markup(" open"), gettext("The trace itself"), text)
+    trace = Markup('<details><summary class="text-muted">{}</summary><pre class="mb-0">{}</pre></details>')
+    return Markup("<ul>{}</ul>").format(words) + trace.format(gettext("The trace itself"), text)
 
 
 def _late(row: _Line) -> str:

@@ -17,6 +17,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON cards TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON categories TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_code_batches TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_code_tries TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_gifts TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_issue_files TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_recalls TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_templates TO 'huiban_app'@'%';

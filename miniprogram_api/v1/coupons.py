@@ -43,7 +43,7 @@ PointsWanted = Annotated[
 class WalletQuery(PageQuery):
     """``?state=`` of a wallet; all states when left out."""
 
-    state: Literal["available", "issued", "locked", "redeemed", "expired", "voided"] | None = None
+    state: Literal["available", "issued", "locked", "redeemed", "expired", "voided", "offered", "given"] | None = None
 
 
 class CodeIn(Input):
@@ -102,7 +102,7 @@ class TemplateOut(PromiseOut):
 
 
 class CouponOut(Output):
-    """A coupon in a wallet. ``code`` is what a store scans."""
+    """A coupon in a wallet. ``code`` is what a store scans. ``giftable`` tells whether it can be offered to a friend now."""
 
     id: UUID
     code: str
@@ -114,6 +114,7 @@ class CouponOut(Output):
     locked_until: datetime | None
     redeemed_at: datetime | None
     discount_fen: int | None
+    giftable: bool
 
 
 class LineIn(Input):
@@ -283,6 +284,7 @@ def shape(view: CouponView) -> CouponOut:
         locked_until=view.locked_until,
         redeemed_at=view.redeemed_at,
         discount_fen=view.discount_fen,
+        giftable=terms.giftable and view.state == "issued",
     )
 
 

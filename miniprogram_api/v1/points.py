@@ -21,7 +21,7 @@ from server.kernel.clock import business_date
 from server.kernel.db import zone_of
 from server.kernel.pagination import PageRequest
 from server.points import queries, service
-from server.points.rules import why_entry
+from server.points.explain import explain
 
 _MEMBERS_DETAILS = frozenset({"why", "by_line", "order_no", "policy", "owed", "forgiven", "reservation", "lot_id"})
 
@@ -130,8 +130,8 @@ def entries(query_data: EntryQuery) -> Response:
     request = PageRequest.of(query_data.limit, query_data.cursor)
     with context.core().db.reading() as session:
         page = queries.entries(session, context.member_id(), request, kind=query_data.kind)
-        names = {code: gettext(name) for code, name in queries.rule_names(session).items()}
-    return json_response(PageOut[EntryOut](items=[_entry(row, names) for row in page.items], next_cursor=page.next_cursor))
+        why = explain(session, [row.id for row in page.items], language(), gettext)
+    return json_response(PageOut[EntryOut](items=[_entry(row, why[row.id]) for row in page.items], next_cursor=page.next_cursor))
 
 
 @bp.get("/lots")
@@ -162,7 +162,7 @@ def check_in() -> Response:
     return run_command(work)
 
 
-def _entry(row: queries.EntryRow, names: dict[str, str]) -> EntryOut:
+def _entry(row: queries.EntryRow, why: list[str]) -> EntryOut:
     return EntryOut.model_validate(
         {
             "id": row.id,
@@ -175,7 +175,7 @@ def _entry(row: queries.EntryRow, names: dict[str, str]) -> EntryOut:
             "source": row.source,
             # Who approved it, which file it came from and what was merged into what are nobody's outside.
             "details": {name: part for name, part in (row.details or {}).items() if name in _MEMBERS_DETAILS} or None,
-            "why": why_entry(row.details, language(), names),
+            "why": why,
             "occurred_at": row.occurred_at,
         }
     )

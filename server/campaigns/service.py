@@ -134,7 +134,8 @@ def give_birthday_gift(
     if rules.too_soon(queries.last_gift_on(session, member_id), celebrated_on):
         return False
     gift_id = uuid7()
-    count = policy.points_for(tiers.of_member(session, member_id).code)
+    tier = tiers.of_member(session, member_id)
+    count = policy.points_for(tier.code)
     values = {
         "id": gift_id,
         "member_id": member_id,
@@ -155,9 +156,17 @@ def give_birthday_gift(
     until = celebrated_on + timedelta(days=policy.valid_days)
     entry_id = None
     if count:
-        expires_at = end_of_day(until, zone_of(session))
+        why = {"policy": "birthday", "on": celebrated_on.isoformat(), "tier": tier.name, "points": count}
         entry_id = points.accrue(
-            session, member_id, Points(count), source=source, reason=BIRTHDAY_REASON, actor=actor, now=now, expires_at=expires_at
+            session,
+            member_id,
+            Points(count),
+            source=source,
+            reason=BIRTHDAY_REASON,
+            actor=actor,
+            now=now,
+            expires_at=end_of_day(until, zone_of(session)),
+            details={"why": [why]},
         ).id
     coupon = _coupon(session, member_id, policy, source, actor, now)
     session.execute(

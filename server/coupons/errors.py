@@ -18,6 +18,16 @@ _WHY: Final = {
     "blacked_out": N_("The coupon is not available: it rests today."),
     "outside_hours": N_("The coupon is not available: it rests at this hour."),
     "issued": N_("The coupon is not available: it is not redeemed."),
+    "offered": N_("The coupon is not available: it is offered to a friend."),
+    "given": N_("The coupon is not available: it was given to a friend."),
+}
+
+
+_ENDED: Final = {
+    "accepted": N_("This gift was accepted already."),
+    "refused": N_("This gift was turned down."),
+    "withdrawn": N_("Your friend took this gift back."),
+    "lapsed": N_("This gift was not accepted in time and went back."),
 }
 
 
@@ -33,6 +43,49 @@ class CouponNotFoundError(NotFoundError):
 
     code = "coupon_not_found"
     message = "There is no such coupon in your wallet."
+
+
+class NotGiftableError(ConflictError):
+    """The coupon's terms do not allow giving it, or it was a gift itself."""
+
+    code = "coupon_not_giftable"
+    message = "This coupon cannot be given to a friend."
+
+
+class GiftsExhaustedError(ConflictError):
+    """The coupon was offered too many times."""
+
+    code = "coupon_gifts_exhausted"
+    message = "This coupon was offered too many times and cannot be offered again."
+
+
+class GiftNotFoundError(NotFoundError):
+    """There is no such offer."""
+
+    code = "coupon_gift_not_found"
+    message = "There is no such gift."
+
+
+class GiftEndedError(ConflictError):
+    """The offer was answered, taken back, or its time is over.
+
+    Arguments:
+        state: what became of it; it also reaches the client, as a field.
+    """
+
+    code = "coupon_gift_ended"
+    message = "This gift is no longer to be had."
+
+    def __init__(self, *, state: str, **params: Any) -> None:
+        super().__init__(fields={"state": state}, state=state, **params)
+        self.message = _ENDED.get(state, type(self).message)  # type: ignore[misc]  # the sentence of this very refusal
+
+
+class OwnGiftError(ConflictError):
+    """Somebody answers their own offer."""
+
+    code = "own_coupon_gift"
+    message = "This gift is your own."
 
 
 class TemplateCodeTakenError(ConflictError):

@@ -6,9 +6,11 @@ RETURNED = "coupons.returned"
 EXPIRING = "coupons.expiring"
 VOIDED = "coupons.voided"
 RECALLED = "coupons.recalled"
+# Payload: the offer and who made it.
+GIFT_ENDED = "coupons.gift_ended"
 # Jobs of staff: their payloads name the batch or the file.
 CODES_WANTED = "coupons.codes_wanted"
 ISSUE_WANTED = "coupons.issue_wanted"
 RECALL_WANTED = "coupons.recall_wanted"
 
-TOPICS = (ISSUED, REDEEMED, RETURNED, EXPIRING, VOIDED, RECALLED, CODES_WANTED, ISSUE_WANTED, RECALL_WANTED)
+TOPICS = (ISSUED, REDEEMED, RETURNED, EXPIRING, VOIDED, RECALLED, GIFT_ENDED, CODES_WANTED, ISSUE_WANTED, RECALL_WANTED)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from server.coupons.errors import IssueFileNotFoundError
-from server.coupons.models import Coupon, CouponIssueFile, CouponIssueRefusal, CouponRecall, CouponTemplate
+from server.coupons.models import Coupon, CouponGift, CouponIssueFile, CouponIssueRefusal, CouponRecall, CouponTemplate
 from server.coupons.queries import BATCH_NAMESPACE, CouponView, coupon_view
 from server.coupons.rules.states import CouponState
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
@@ -110,7 +111,7 @@ def recall_preview(session: Session, file_id: UUID, *, now: datetime) -> RecallP
     ended = sa.and_(Coupon.state == CouponState.ISSUED, Coupon.valid_until <= now)
     fate = sa.case(
         (ended, "over"),
-        (Coupon.state == CouponState.ISSUED, "unused"),
+        (Coupon.state.in_((CouponState.ISSUED, CouponState.OFFERED)), "unused"),
         (Coupon.state.in_((CouponState.LOCKED, CouponState.REDEEMED)), "used"),
         else_="over",
     ).label("fate")
@@ -139,12 +140,21 @@ def recall_of(session: Session, file_id: UUID) -> RecallView | None:
 
 
 def _given(session: Session, file_id: UUID) -> sa.ColumnElement[bool]:
-    # By the template first, which has an index; no engine's order of texts is trusted with the beginning of a key.
-    return sa.and_(
-        Coupon.template_id == find_file(session, file_id).template_id,
-        Coupon.source_namespace == BATCH_NAMESPACE,
-        Coupon.source_key.startswith(f"file:{file_id.hex}:"),
-    )
+    """Say which coupons a file's rows have come to: its own, and in the place of one that was given to a friend, the friend's."""
+    template_id = find_file(session, file_id).template_id
+
+    def of_file(coupon: Any) -> sa.ColumnElement[bool]:
+        # By the template first, which has an index; no engine's order of texts is trusted with the beginning of a key.
+        return sa.and_(
+            coupon.template_id == template_id,
+            coupon.source_namespace == BATCH_NAMESPACE,
+            coupon.source_key.startswith(f"file:{file_id.hex}:"),
+        )
+
+    first = aliased(Coupon)
+    passed_on = sa.select(CouponGift.received_coupon_id).join(first, first.id == CouponGift.coupon_id)
+    passed_on = passed_on.where(of_file(first), CouponGift.received_coupon_id.is_not(None))
+    return sa.or_(sa.and_(of_file(Coupon), Coupon.state != CouponState.GIVEN), Coupon.id.in_(passed_on))
 
 
 def _files() -> sa.Select[Any]:

@@ -96,7 +96,7 @@ class Coupon(Base):
     __table_args__ = table_args(
         sa.UniqueConstraint("template_id", "member_id", "slot"),
         sa.UniqueConstraint("source_namespace", "source_key"),
-        sa.CheckConstraint("state IN ('issued','locked','redeemed','expired','voided')", name="state_known"),
+        sa.CheckConstraint("state IN ('issued','locked','redeemed','expired','voided','offered','given')", name="state_known"),
         sa.CheckConstraint("state NOT IN ('locked','redeemed') OR (channel IS NOT NULL AND external_no IS NOT NULL)", name="order_named"),
         sa.Index("ix_coupons_wallet", "member_id", "state", "issued_at", "id"),
         sa.Index("ix_coupons_ending", "state", "valid_until"),
@@ -286,6 +286,37 @@ class CouponRecall(Base):
         sa.CheckConstraint("begun_slot IS NULL OR begun_slot = file_id", name="slot_is_file"),
         sa.CheckConstraint("(state = 'done') = (finished_at IS NOT NULL)", name="done_has_instant"),
         sa.Index("ix_coupon_recalls_file", "file_id", "created_at"),
+    )
+
+
+class CouponGift(Base):
+    """One offer of a coupon to a friend. ``open_slot`` is the coupon's id while it is open: at most one offer of a coupon is."""
+
+    __tablename__ = "coupon_gifts"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    coupon_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupons.id"))
+    open_slot: Mapped[UUID | None] = mapped_column(unique=True)
+    token_hash: Mapped[str] = mapped_column(sa.String(72), unique=True)
+    from_member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"))
+    to_member_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("members.id"))
+    received_coupon_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("coupons.id"), unique=True)
+    state: Mapped[str] = mapped_column(sa.String(12))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("state IN ('open','accepted','refused','withdrawn','lapsed')", name="state_known"),
+        sa.CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended_has_instant"),
+        sa.CheckConstraint("(state = 'open') = (open_slot IS NOT NULL)", name="open_has_slot"),
+        sa.CheckConstraint("open_slot IS NULL OR open_slot = coupon_id", name="slot_is_coupon"),
+        sa.CheckConstraint("(state = 'accepted') = (received_coupon_id IS NOT NULL)", name="accepted_has_coupon"),
+        sa.CheckConstraint("state NOT IN ('accepted','refused') OR to_member_id IS NOT NULL", name="answered_by"),
+        sa.Index("ix_coupon_gifts_coupon", "coupon_id", "created_at"),
+        sa.Index("ix_coupon_gifts_from", "from_member_id", "created_at", "id"),
+        sa.Index("ix_coupon_gifts_to", "to_member_id", "created_at", "id"),
+        sa.Index("ix_coupon_gifts_ending", "state", "expires_at"),
     )
 
 

@@ -27,6 +27,7 @@ RUNNING_OUT_PERCENT = 90
 CLAIM_NAMESPACE = "claim"
 BATCH_NAMESPACE = "coupons.batch"
 CODE_NAMESPACE = "coupons.code"
+GIFT_NAMESPACE = "coupons.gift"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Funnel:
     issued: int
     claimed: int
     available: int
+    offered: int
     locked: int
     redeemed: int
     expired: int
@@ -199,7 +201,12 @@ def claimable(session: Session, member_id: UUID, now: datetime, *, tier: str | N
         template_id: (total, on_day)
         for template_id, total, on_day in session.execute(
             sa.select(Coupon.template_id, sa.func.count(), sa.func.sum(sa.case((Coupon.issued_day == today, 1), else_=0)))
-            .where(Coupon.member_id == member_id, Coupon.template_id.in_([row.id for row in rows]))
+            # What friends gave is not counted to a member's own.
+            .where(
+                Coupon.member_id == member_id,
+                Coupon.template_id.in_([row.id for row in rows]),
+                Coupon.source_namespace != GIFT_NAMESPACE,
+            )
             .group_by(Coupon.template_id)
         )
     }
@@ -263,7 +270,7 @@ def wallet(session: Session, member_id: UUID, state: str | None, page: PageReque
     Arguments:
         session: to read with.
         member_id: whose.
-        state: ``issued`` (also ``available``), ``locked``, ``redeemed``, ``expired``, ``voided``, or None for all.
+        state: ``issued`` (also ``available``), ``locked``, ``redeemed``, ``expired``, ``voided``, ``offered``, ``given``, or None for all.
         page: which page.
         now: present instant, which decides what has expired; without it the stored state does.
     """
@@ -361,7 +368,8 @@ def funnel(session: Session, template_id: UUID, *, now: datetime | None = None) 
             sa.func.sum(sa.case((Coupon.state == CouponState.REDEEMED, sa.func.coalesce(Coupon.discount_fen, 0)), else_=0)),
             sa.func.sum(sa.case((Coupon.state == CouponState.REDEEMED, sa.func.coalesce(Coupon.sales_fen, 0)), else_=0)),
         )
-        .where(Coupon.template_id == template_id)
+        # One that was given to a friend is told by the friend's, which stands in its place.
+        .where(Coupon.template_id == template_id, Coupon.state != CouponState.GIVEN)
         .group_by("effective")
     ):
         counts[state] = int(number)
@@ -372,6 +380,7 @@ def funnel(session: Session, template_id: UUID, *, now: datetime | None = None) 
         issued=sum(counts.values()),
         claimed=claimed,
         available=counts.get("issued", 0),
+        offered=counts.get("offered", 0),
         locked=counts.get("locked", 0),
         redeemed=counts.get("redeemed", 0),
         expired=counts.get("expired", 0),

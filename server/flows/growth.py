@@ -162,6 +162,7 @@ def give_upgrade_gift(session: Session, change_id: UUID, *, now: datetime) -> bo
             actor=_ACTOR,
             now=now,
             expires_at=tiers.points_until(session, reached.perks, business_date(now, zone_of(session))),
+            details={"why": [{"policy": "tier_gift", "tier": reached.tier_name, "points": reached.perks.upgrade_points}]},
         ).id
     coupon_id, problem = _coupon(session, member_id, reached.perks.upgrade_coupon, source, now)
     session.execute(

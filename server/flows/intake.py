@@ -32,6 +32,8 @@ from server.points import service as points_service
 from server.tiers import queries as tiers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.orm import Session
 
     from server.kernel.actors import Actor
@@ -294,26 +296,53 @@ def _take_back(session: Session, order: orders.Settlement, *, actor: Actor, now:
     for refund in order.refunds:
         if refund.taken_back is not None:
             continue
+        before = rules.refunded(counted, money, order.payable_fen)
         counted.append(refund.plain)
         so_far = rules.refunded(counted, money, order.payable_fen)
         target = sum(points_rules.points_taken_back(line.points, line.paid_fen, so_far.by_line[line.line_no]) for line in order.lines)
         more = max(target - taken, 0)
         if more and order.points_entry_id is not None:
-            _reverse(session, order, more, source_of(order, "refund", refund.refund_id), TAKEN_BACK, actor=actor, now=now)
+            source = source_of(order, "refund", refund.refund_id)
+            why = _lines_refunded(order, before.by_line, so_far.by_line)
+            _reverse(session, order, more, source, TAKEN_BACK, why=why, actor=actor, now=now)
         orders_service.note_refund_settled(session, refund.id, more)
         taken += more
     if order.facts.cancelled_at is not None and order.points_entry_id is not None and taken < order.points_earned:
         _reverse(session, order, order.points_earned - taken, source_of(order, "cancellation"), CALLED_OFF, actor=actor, now=now)
 
 
-def _reverse(session: Session, order: orders.Settlement, count: int, source: Source, reason: str, *, actor: Actor, now: datetime) -> None:
+def _lines_refunded(order: orders.Settlement, before: Mapping[int, int], now_fen: Mapping[int, int]) -> list[dict[str, int]]:
+    """Return the trace of a refund: of each line that it takes points of, how much is refunded by now and what that takes."""
+    why = []
+    for line in order.lines:
+        taken = [points_rules.points_taken_back(line.points, line.paid_fen, refunded[line.line_no]) for refunded in (before, now_fen)]
+        if taken[1] > taken[0]:
+            facts = {"refunded_fen": now_fen[line.line_no], "paid_fen": line.paid_fen, "earned": line.points}
+            why.append({"refund_line": line.line_no, **facts, "points": taken[1] - taken[0]})
+    return why
+
+
+def _reverse(
+    session: Session,
+    order: orders.Settlement,
+    count: int,
+    source: Source,
+    reason: str,
+    *,
+    why: list[dict[str, int]] | None = None,
+    actor: Actor,
+    now: datetime,
+) -> None:
     assert order.member_id is not None  # noqa: S101 - settle looks
     assert order.points_entry_id is not None  # noqa: S101 - the callers look
     # Staff may have taken some of it back by hand; a refund that happened is never refused for it.
     points_service.open_account(session, order.member_id, now=now)
     count = min(count, points.left_of_entry(session, order.points_entry_id))
     if count:
-        points_service.reverse(session, order.points_entry_id, Points(count), source=source, reason=reason, actor=actor, now=now)
+        details = {"why": why, "order_no": order.order_no} if why else {"order_no": order.order_no}
+        points_service.reverse(
+            session, order.points_entry_id, Points(count), source=source, reason=reason, actor=actor, now=now, details=details
+        )
         orders_service.note_points_taken_back(session, order.id, count)
 
 

@@ -205,5 +205,16 @@ def _give(
     if policy.points_days is not None:
         until = end_of_day(business_date(now, zone) + timedelta(days=policy.points_days), zone)
     source = Source(NAMESPACE, f"{side}:{referral_id}")
-    entry = points.accrue(session, member_id, Points(count), source=source, reason=reason, actor=_ACTOR, now=now, expires_at=until)
+    why = {"policy": side, "points": count}
+    entry = points.accrue(
+        session,
+        member_id,
+        Points(count),
+        source=source,
+        reason=reason,
+        actor=_ACTOR,
+        now=now,
+        expires_at=until,
+        details={"why": [why]},
+    )
     return count, entry.id

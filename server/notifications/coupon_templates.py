@@ -1,9 +1,10 @@
-"""The messages about coupons that were given by mistake."""
+"""The messages about coupons that were given by mistake, or to a friend."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from server.kernel.text import N_
@@ -41,3 +42,45 @@ class CouponRecalled(MessageTemplate):
     def sample(cls) -> CouponRecalled:
         """Return an example."""
         return cls("满200减30元券", datetime(2026, 6, 18, 4, 0, tzinfo=UTC))
+
+
+@dataclass(frozen=True)
+class CouponGiftEnded(MessageTemplate):
+    """What became of a coupon that was offered to a friend."""
+
+    coupon: str
+    outcome: str
+    ended_at: datetime
+
+    code = "coupon_gift_ended"
+    topic = Topic.COUPONS
+    label = N_("Coupon gift answered")
+    title = N_("About the coupon you gave away")
+    body = N_("%(coupon)s: %(outcome)s (%(ended_at)s)")
+    specs = (
+        FieldSpec("coupon", "thing", N_("Coupon"), "thing1", otherwise="-"),
+        FieldSpec("outcome", "thing", N_("Result"), "thing2", otherwise="-", ours=True),
+        FieldSpec("ended_at", "time", N_("Time"), "time3"),
+    )
+    page = "pages/coupons/index"
+    demo_template_id = "demo-tmpl-coupon-gift-ended"
+    own_moments_only = True
+    moments = ("coupon_offered",)
+
+    # By what became of it. One that the giver took back is no news to the giver.
+    OUTCOMES = MappingProxyType(
+        {
+            "accepted": N_("Your friend accepted it"),
+            "refused": N_("Turned down, and back in your wallet"),
+            "lapsed": N_("Not accepted in time, and back in your wallet"),
+        }
+    )
+
+    def texts(self, zone: ZoneInfo) -> dict[str, str]:
+        """Return field → text."""
+        return {"coupon": self.coupon, "outcome": self.outcome, "ended_at": fields.moment(self.ended_at, zone)}
+
+    @classmethod
+    def sample(cls) -> CouponGiftEnded:
+        """Return an example."""
+        return cls("满200减30元券", cls.OUTCOMES["accepted"], datetime(2026, 6, 18, 4, 0, tzinfo=UTC))

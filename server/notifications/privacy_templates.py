@@ -23,6 +23,7 @@ class MembershipDeletion(MessageTemplate):
     topic = Topic.SERVICE
     exempt = True
     to_leavers = True
+    own_moments_only = True
     label = N_("Membership deletion")
     title = N_("Your membership will be deleted")
     body = N_("Asked for at %(asked_at)s. Until %(until)s you can take it back; then your personal data is erased.")

@@ -185,7 +185,7 @@ def asked_templates(session: Session, member_id: UUID, moment: str | None = None
         if template is None or template.topic in refused or (available or 0) >= ENOUGH_GRANTS:
             continue
         # One without moments of its own is not worth one of the three: it goes to the inbox, and by what was granted before.
-        if moment in template.moments or (moment is None and template.moments and not template.to_leavers):
+        if moment in template.moments or (moment is None and template.moments and not template.own_moments_only):
             found.append(AskedTemplate(template_id, code, template.title, available or 0))
     return sorted(found, key=lambda item: (item.available, item.code))[:_MOST_ASKED]
 

@@ -83,7 +83,8 @@ class MessageTemplate(ABC):
     Class attributes:
         code: stable name.
         topic: what it is about.
-        to_leavers: goes also to a member who asked to be deleted, and its allowance is asked for at its own moments only.
+        to_leavers: goes also to a member who asked to be deleted.
+        own_moments_only: means nothing to most members, so its allowance is asked for at its own moments only.
         exempt: a service message that answers the member's own act: quiet hours and the contact cap leave it alone.
         title, body: gettext msgids of the inbox, the body with ``%(field)s`` places.
         label: what staff call it, a gettext msgid.
@@ -97,6 +98,7 @@ class MessageTemplate(ABC):
     topic: ClassVar[Topic]
     exempt: ClassVar[bool] = False
     to_leavers: ClassVar[bool] = False
+    own_moments_only: ClassVar[bool] = False
     title: ClassVar[str]
     body: ClassVar[str]
     label: ClassVar[str]

@@ -171,6 +171,7 @@ def reverse(
     actor: Actor,
     now: datetime,
     policy: DebtPolicy | None = None,
+    details: dict[str, Any] | None = None,
 ) -> EntryView:
     """Take back an accrual, whole or in part; a redemption is returned instead.
 
@@ -186,6 +187,7 @@ def reverse(
         actor: who does it.
         now: present instant.
         policy: for this once; the settings' policy when None.
+        details: the trace of why so many.
 
     Raises:
         EntryNotFoundError: there is no such entry.
@@ -209,7 +211,7 @@ def reverse(
     journal = Journal(session, actor, now)
     others = [lot for lot in books.available_lots(session, account.member_id) if own is None or lot.id != own.id]
     others = expire_overdue(journal, account, others, now)
-    draft = Draft(account, "reverse", -count, source, content, reason, reverses_id=original.id, topic=events.REVERSED)
+    draft = Draft(account, "reverse", -count, source, content, reason, reverses_id=original.id, details=details, topic=events.REVERSED)
     missing = count
     if own is not None and own.state == "pending":
         part = min(missing, own.left)
@@ -224,7 +226,7 @@ def reverse(
     draft.move("available", "issuer", before - missing)
     if missing:
         draft.move("debt" if policy is DebtPolicy.NEGATIVE else "forgiven", "issuer", missing)
-        draft.details = {"policy": str(policy), "owed" if policy is DebtPolicy.NEGATIVE else "forgiven": missing}
+        draft.details = {**(details or {}), "policy": str(policy), "owed" if policy is DebtPolicy.NEGATIVE else "forgiven": missing}
     view = journal.add(draft)
     journal.write()
     return view

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _HISTORY_DAYS = 24
 _LOCKED_EVERY = 17
 _PAST = "26"
+_GIFTS = 6
 
 
 def _drafts(demo: DemoContext) -> list[TemplateDraft]:
@@ -68,6 +69,7 @@ def _drafts(demo: DemoContext) -> list[TemplateDraft]:
                 "满59元包邮",
                 Kind.FREE_SHIPPING,
                 threshold_fen=5900,
+                giftable=True,
                 cap_fen=1500,
                 exclusion_group=SHIPPING_GROUP,
                 description="可与满减券叠加，偏远地区最高抵15元运费。",
@@ -155,6 +157,7 @@ def load(session: Session, demo: DemoContext) -> None:
         _hand_out(session, demo, template_id, draft)
     _past_campaign(session, demo)
     _codes(session, demo, templates)
+    _gifts(session, demo, templates["free-shipping"])
     service.expire_due(session, demo.now)
     demo.facts["coupons.templates"] = templates
 
@@ -168,6 +171,22 @@ def _past_campaign(session: Session, demo: DemoContext) -> None:
     for number, (household, used) in enumerate(campaign.held()):
         back = [replace(each, at=each.at + moved) for each in used]
         hand_out(session, campaign, template_id, demo.members[number % len(demo.members)], household, back)
+
+
+def _gifts(session: Session, demo: DemoContext, template_id: UUID) -> None:
+    """Let members give coupons to one another: most are accepted, one is turned down, and one waits for its answer."""
+    if queries.list_coupons(session, PageRequest(1), now=demo.now, template_id=template_id, state="given").items:
+        return
+    held = queries.list_coupons(session, PageRequest(_GIFTS), now=demo.now, template_id=template_id, state="issued").items
+    givers = {coupon.member_id for coupon in held}
+    friends = [who for who in demo.members if who not in givers]
+    for number, (coupon, friend) in enumerate(zip(held, friends, strict=False)):
+        at = demo.now - timedelta(hours=20 - 2 * number)
+        made = service.offer(session, coupon.member_id, coupon.id, actor=MemberActor(coupon.member_id), now=at)
+        if number == len(held) - 1:
+            continue
+        answer = service.refuse if number == 0 else service.accept
+        answer(session, friend, made.token, actor=MemberActor(friend), now=at + timedelta(minutes=40))
 
 
 def _codes(session: Session, demo: DemoContext, templates: dict[str, UUID]) -> None:

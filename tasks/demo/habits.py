@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from server.flows import adjustments
 from server.kernel.actors import MemberActor
 from server.kernel.amounts import Points
 from server.kernel.pagination import PageRequest
@@ -38,8 +39,8 @@ def load(session: Session, demo: DemoContext) -> None:
         if number % 4 == 0:
             _redeem(session, demo, member_id)
     if chosen:
-        source, reason = Source("demo", "adjustment"), "活动漏发积分补偿"
-        service.adjust(session, chosen[0], Points(88), source=source, reason=reason, actor=demo.actor, now=demo.now)
+        clerk = demo.staff("service")
+        adjustments.adjust(session, chosen[0], Points(88), once="demo-88", reason="活动漏发积分补偿", actor=clerk, now=demo.now)
 
 
 def _begin(session: Session, demo: DemoContext, member_id: UUID) -> datetime:

@@ -44,16 +44,16 @@ def load(session: Session, demo: DemoContext) -> None:
 
 
 def _expiring(session: Session, demo: DemoContext) -> None:
-    zone = demo.core.settings.zone
+    zone, till = demo.core.settings.zone, demo.facts["partners.till"]
     for number, member_id in enumerate(demo.rng.sample(demo.members, min(_EXPIRING, len(demo.members)))):
         day = business_date(demo.now, zone) + timedelta(days=5 if number % 3 == 0 else 26)
         service.accrue(
             session,
             member_id,
             Points(20 * demo.rng.randrange(1, 12)),
-            source=Source("demo", f"member-day:{member_id.hex}"),
+            source=Source(f"partner:{till.partner_id}", f"member-day:{member_id.hex}"),
             reason="会员日赠送积分",
-            actor=demo.actor,
+            actor=till,
             now=demo.now,
             expires_at=end_of_day(day, zone),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from server.kernel.actors import PartnerActor
 from server.partners import queries, rules, service
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ _PARTNERS = (
 
 
 def load(session: Session, demo: DemoContext) -> None:
-    """Make the partners, and leave the till's key in the credentials."""
+    """Make the partners, and leave the till's key in the credentials, and the till among the facts."""
     for name, key_id, scopes in _PARTNERS:
         secret = hashlib.sha256(f"huiban demo partner {key_id}".encode()).hexdigest()
         if queries.by_name(session, name) is None:
-            service.create(session, name, scopes, actor=demo.actor, now=demo.now, key_id=key_id, secret=secret)
+            made = service.create(session, name, scopes, actor=demo.actor, now=demo.now, key_id=key_id, secret=secret)
+            demo.facts.setdefault("partners.till", PartnerActor(made.partner_id, name))
         demo.credentials.setdefault("partner", {"key": key_id, "secret": secret})

@@ -20,6 +20,11 @@ def release_due(core: Core, period: datetime) -> int:  # noqa: ARG001 - the same
     return in_batches(core, coupons.release_due)
 
 
+def lapse_gifts(core: Core, period: datetime) -> int:  # noqa: ARG001 - the same whenever it runs
+    """Bring coupons back that no friend accepted in time."""
+    return in_batches(core, coupons.lapse_due)
+
+
 def expire_due(core: Core, period: datetime) -> int:  # noqa: ARG001 - as above
     """Expire coupons whose validity is over."""
     return in_batches(core, coupons.expire_due)

@@ -15,12 +15,13 @@ import structlog
 from sqlalchemy.orm import Session
 
 from config.locale import read_parts
+from server.coupons import gift_queries
 from server.coupons import queries as coupons
 from server.feedback import queries as feedback
 from server.kernel.errors import NotFoundError
 from server.members import queries as members
 from server.notifications import delivery, service
-from server.notifications.coupon_templates import CouponRecalled
+from server.notifications.coupon_templates import CouponGiftEnded, CouponRecalled
 from server.notifications.reward_templates import RewardCancelled, RewardPlaced, RewardShipped
 from server.notifications.rules import Outcome
 from server.notifications.templates import CouponExpiring, OrderShipped, PointsAccrued, TicketAnswered
@@ -121,6 +122,21 @@ def on_coupon_recalled(session: Session, event: Event, core: Core) -> None:
         return
     message = CouponRecalled(coupon.name, event.occurred_at)
     service.request(session, member_id, message, key=f"coupon_recalled:{coupon.id}", now=now, occurred_at=event.occurred_at)
+
+
+def on_coupon_gift_ended(session: Session, event: Event, core: Core) -> None:
+    """Tell whoever gave a coupon away what became of it."""
+    now = core.clock.now()
+    try:
+        gift = gift_queries.find(session, UUID(event.payload["gift_id"]), now=now)
+    except NotFoundError:
+        return
+    member_id = _recipient(session, gift.from_member_id)
+    outcome = CouponGiftEnded.OUTCOMES.get(gift.state)
+    if member_id is None or outcome is None or gift.ended_at is None:
+        return
+    message = CouponGiftEnded(gift.coupon.name, outcome, gift.ended_at)
+    service.request(session, member_id, message, key=f"coupon_gift_ended:{gift.id}", now=now, occurred_at=event.occurred_at)
 
 
 def on_reward_placed(session: Session, event: Event, core: Core) -> None:

@@ -131,7 +131,10 @@ def red_tests(folder, fault):
     finally:
         for file, _, _ in fault.changes:
             shutil.copy(ROOT / file, folder / file)
-    assert done.returncode in {0, 1}, done.stdout[-3000:] + done.stderr[-3000:]
+    # A test that could not begin tells nothing about the fault.
+    said = done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.returncode in {0, 1}, said
+    assert re.search(r"\d (passed|failed)", done.stdout.splitlines()[-1]), said
     return re.findall(r"^FAILED \S*/(test_\w+\.py::\S+)", done.stdout, re.MULTILINE)
 
 

@@ -13,7 +13,7 @@ from server.kernel.pagination import PageRequest
 from server.points import month_queries, openings, overview, queries
 from server.staff import approvals
 from server.tiers import queries as tiers
-from tasks.demo import DemoContext, habits, money, points, staff
+from tasks.demo import DemoContext, habits, money, partners, points, staff
 from tests.conftest import START
 from tests.factories.points import a_member
 
@@ -22,6 +22,7 @@ from tests.factories.points import a_member
 def demo(core, session, tmp_path):
     demo = DemoContext(now=START, rng=random.Random(1), actor=SystemActor("demo"), sample_dir=tmp_path, core=core)
     staff.load(session, demo)
+    partners.load(session, demo)
     return demo
 
 

@@ -88,6 +88,8 @@ def _chinese(terms: Terms) -> list[str]:
     parts += [f"{_chinese_day(first)}至{_chinese_day(last)}不可用" for first, last in terms.blackouts]
     if not terms.combinable:
         parts.append("不可与其他优惠券同时使用")
+    if terms.giftable:
+        parts.append("可转赠好友")
     return parts
 
 
@@ -128,6 +130,8 @@ def _english(terms: Terms) -> list[str]:
     parts += [f"not from {first.isoformat()} to {last.isoformat()}" for first, last in terms.blackouts]
     if not terms.combinable:
         parts.append("not together with other coupons")
+    if terms.giftable:
+        parts.append("may be given to a friend")
     return parts
 
 

@@ -13,6 +13,18 @@ class CouponState(StrEnum):
     REDEEMED = "redeemed"
     EXPIRED = "expired"
     VOIDED = "voided"
+    OFFERED = "offered"
+    GIVEN = "given"
+
+
+class GiftState(StrEnum):
+    """What became of an offer to a friend."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    LAPSED = "lapsed"
 
 
 class TemplateState(StrEnum):
@@ -24,7 +36,8 @@ class TemplateState(StrEnum):
 
 
 # event → (states it may start from, state it ends in). ``None`` is "not there yet". A returned coupon is available
-# again, or expired when its validity and grace have ended.
+# again, or expired when its validity and grace have ended. A coupon that is offered to a friend comes back, or was given:
+# then the friend has another one in its place, and this one only keeps its place in the giver's limit.
 COUPON_EDGES: dict[str, tuple[frozenset[CouponState | None], CouponState]] = {
     "issue": (frozenset({None}), CouponState.ISSUED),
     "lock": (frozenset({CouponState.ISSUED}), CouponState.LOCKED),
@@ -34,9 +47,12 @@ COUPON_EDGES: dict[str, tuple[frozenset[CouponState | None], CouponState]] = {
     "return_late": (frozenset({CouponState.REDEEMED}), CouponState.EXPIRED),
     "expire": (frozenset({CouponState.ISSUED}), CouponState.EXPIRED),
     "void": (frozenset({CouponState.ISSUED}), CouponState.VOIDED),
+    "offer": (frozenset({CouponState.ISSUED}), CouponState.OFFERED),
+    "take_back": (frozenset({CouponState.OFFERED}), CouponState.ISSUED),
+    "give": (frozenset({CouponState.OFFERED}), CouponState.GIVEN),
 }
 
-TERMINAL = frozenset({CouponState.EXPIRED, CouponState.VOIDED})
+TERMINAL = frozenset({CouponState.EXPIRED, CouponState.VOIDED, CouponState.GIVEN})
 
 TEMPLATE_EDGES: dict[str, tuple[frozenset[TemplateState], TemplateState]] = {
     "publish": (frozenset({TemplateState.DRAFT, TemplateState.PAUSED}), TemplateState.PUBLISHED),

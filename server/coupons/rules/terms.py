@@ -91,6 +91,7 @@ class Terms:
         blackouts: business days, first and last included, on which it cannot be redeemed.
         hours: local hours of the week in which it can be redeemed; empty for always.
         first_order_only: only on the member's first order.
+        giftable: may be given to a friend, once.
         exclusion_group: at most one coupon of a group goes on an order.
         combinable: False for a coupon that goes on an order alone.
         priority: coupons are applied from the lowest number up.
@@ -117,6 +118,7 @@ class Terms:
     gift_value_fen: int = 0
     hours: tuple[Window, ...] = ()
     first_order_only: bool = False
+    giftable: bool = False
 
     def worst_case_fen(self) -> int | None:
         """Return the most one coupon can cost, or None when nothing bounds it."""

@@ -2,6 +2,7 @@
 
 from server.coupons.service.code_batches import CodesFile, forget_seeds, make_batch, make_codes, open_file, stop_batch
 from server.coupons.service.codes import CodeClaim, claim_by_code, forget_tries
+from server.coupons.service.giving import Offer, accept, lapse_due, offer, refuse, withdraw
 from server.coupons.service.issuing import IssueOutcome, claim, issue, issue_many
 from server.coupons.service.lifecycle import forget_member, lock, merge_members, redeem, return_, unlock, void
 from server.coupons.service.promising import QuotedOrder, lock_as_quoted, redeem_as_quoted
@@ -13,7 +14,9 @@ __all__ = [
     "CodeClaim",
     "CodesFile",
     "IssueOutcome",
+    "Offer",
     "QuotedOrder",
+    "accept",
     "claim",
     "claim_by_code",
     "claim_centre",
@@ -24,11 +27,13 @@ __all__ = [
     "forget_tries",
     "issue",
     "issue_many",
+    "lapse_due",
     "lock",
     "lock_as_quoted",
     "make_batch",
     "make_codes",
     "merge_members",
+    "offer",
     "open_file",
     "pause",
     "publish_template",
@@ -37,6 +42,7 @@ __all__ = [
     "redeem_as_quoted",
     "redeem_for_lines",
     "redemption_quote",
+    "refuse",
     "release_due",
     "remind_expiring",
     "return_",
@@ -44,4 +50,5 @@ __all__ = [
     "unlock",
     "update",
     "void",
+    "withdraw",
 ]

@@ -26,7 +26,7 @@ from server.coupons.errors import (
     TierNotEligibleError,
 )
 from server.coupons.models import Coupon, CouponTemplate
-from server.coupons.queries import BATCH_NAMESPACE, CLAIM_NAMESPACE, CouponView, TemplateView, coupon_view, template_view
+from server.coupons.queries import BATCH_NAMESPACE, CLAIM_NAMESPACE, GIFT_NAMESPACE, CouponView, TemplateView, coupon_view, template_view
 from server.coupons.rules.states import CouponState, TemplateState
 from server.coupons.service.standing import tier_of
 from server.coupons.service.steps import tell, write_transition
@@ -87,6 +87,7 @@ _HELD = Prepared(
     sa.select(Coupon.slot, Coupon.issued_day).where(
         Coupon.template_id == sa.bindparam("template_id", type_=UuidType()),
         Coupon.member_id == sa.bindparam("member_id", type_=UuidType()),
+        Coupon.source_namespace != GIFT_NAMESPACE,
     )
 )
 

@@ -14,10 +14,13 @@ from server.coupons.models import Coupon, CouponTemplate, CouponTransition
 from server.coupons.queries import CouponView, coupon_view
 from server.coupons.rules.states import CouponState
 from server.coupons.rules.terms import Terms
+from server.coupons.service import giving
+from server.coupons.service.giving import take_back
 from server.coupons.service.steps import UNLOCKED, locked_coupon, move, release_budget, release_stale_lock, tell
 from server.kernel.actors import PartnerActor, StaffActor
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
+from server.kernel.text import N_
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from server.kernel.actors import Actor
 
 LOCK_TTL_SECONDS = 1800
+_MEMBER_LEFT = N_("member left")
 
 
 def lock(
@@ -183,6 +187,7 @@ def void(session: Session, coupon_id: UUID, *, reason: str, actor: Actor, now: d
     if row.state == CouponState.VOIDED:
         return coupon_view(row, now)
     release_stale_lock(session, row, actor=actor, now=now)
+    take_back(session, row, actor=actor, now=now)
     if row.state == CouponState.ISSUED and row.valid_until <= now:
         raise CouponNotAvailableError(state=CouponState.EXPIRED.value)
     move(session, row, "void", actor=actor, now=now, reason=reason)
@@ -199,6 +204,7 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
         How many coupons were moved.
     """
     del now  # Coupons keep their own dates.
+    giving.merge_members(session, from_id, into_id)
     moved = 0
     # More than one round only when a claim of the one member slipped in before we held its template's row.
     while template_ids := sorted(session.scalars(sa.select(Coupon.template_id).where(Coupon.member_id == from_id).distinct())):
@@ -210,18 +216,21 @@ def _move_coupons(session: Session, template_ids: list[UUID], from_id: UUID, int
     """Move the coupons of some templates. Their rows are locked first, as every claim does, so no slot is taken meanwhile."""
     session.execute(sa.select(CouponTemplate.id).where(CouponTemplate.id.in_(template_ids)).order_by(CouponTemplate.id).with_for_update())
     of_templates = Coupon.template_id.in_(template_ids)
-    highest: dict[UUID, int] = {
-        template_id: slot or 0
-        for template_id, slot in session.execute(
-            sa.select(Coupon.template_id, sa.func.max(Coupon.slot))
-            .where(Coupon.member_id.in_((from_id, into_id)), of_templates)
-            .group_by(Coupon.template_id)
-        )
-    }
+    bounds = sa.select(Coupon.template_id, sa.func.max(Coupon.slot), sa.func.min(Coupon.slot)).where(
+        Coupon.member_id.in_((from_id, into_id)), of_templates
+    )
+    highest: dict[UUID, int] = {}
+    lowest: dict[UUID, int] = {}
+    for template_id, most, least in session.execute(bounds.group_by(Coupon.template_id)):
+        highest[template_id], lowest[template_id] = max(most or 0, 0), min(least or 0, 0)
     mine = sa.select(Coupon).where(Coupon.member_id == from_id, of_templates).order_by(Coupon.id)
     rows = session.scalars(mine.with_for_update().execution_options(populate_existing=True)).all()
     for row in rows:
-        if row.slot is not None:
+        if row.slot is not None and row.slot < 0:
+            # A friend's gift: those have their own places, below zero.
+            lowest[row.template_id] -= 1
+            row.slot = lowest[row.template_id]
+        elif row.slot is not None:
             highest[row.template_id] += 1
             row.slot = highest[row.template_id]
         row.member_id = into_id
@@ -269,8 +278,10 @@ def _audit(session: Session, row: Coupon, action: str, *, actor: Actor, now: dat
 
 def forget_member(session: Session, member_id: UUID, *, actor: Actor, now: datetime) -> int:
     """Void the coupons in the wallet of a member who leaves; what is locked for an order stays with it. Return how many."""
-    held = sa.select(Coupon.id).where(Coupon.member_id == member_id, Coupon.state == CouponState.ISSUED, Coupon.valid_until > now)
+    held = sa.select(Coupon.id).where(
+        Coupon.member_id == member_id, Coupon.state.in_((CouponState.ISSUED, CouponState.OFFERED)), Coupon.valid_until > now
+    )
     ids = session.scalars(held.order_by(Coupon.id)).all()
     for coupon_id in ids:
-        void(session, coupon_id, reason="member_left", actor=actor, now=now)
+        void(session, coupon_id, reason=_MEMBER_LEFT, actor=actor, now=now)
     return len(ids)

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 
 from server.coupons import events
 from server.coupons.errors import IssueFileNotFoundError, RecallStateError
+from server.coupons.gift_queries import successors
 from server.coupons.models import Coupon, CouponIssueFile, CouponIssueRow, CouponRecall, CouponTransition
 from server.coupons.queries import BATCH_NAMESPACE
 from server.coupons.rules.states import CouponState
+from server.coupons.service.giving import take_back
 from server.coupons.service.steps import release_budget, release_stale_lock
 from server.kernel.actors import SystemActor
 from server.kernel.db import insert_rows, one_of, update_where
@@ -131,7 +133,7 @@ def recall_piece(session: Session, recall_id: UUID, now: datetime, limit: int = 
     else:
         keys = [f"file:{held.file_id.hex}:{line}" for line in lines]
         found = sa.select(Coupon).where(Coupon.source_namespace == BATCH_NAMESPACE, one_of(session, Coupon.source_key, keys))
-        coupons = session.scalars(found.order_by(Coupon.id).with_for_update().execution_options(populate_existing=True)).all()
+        coupons = _as_they_are_now(session, found)
         voided = _void(session, coupons, held, now)
         transfers.advance(session, held.transfer_id, done=voided, errors=len(coupons) - voided, now=now)
         values = {"done_line": lines[-1], "voided": held.voided + voided, "kept": held.kept + len(coupons) - voided}
@@ -139,10 +141,22 @@ def recall_piece(session: Session, recall_id: UUID, now: datetime, limit: int = 
     return len(lines)
 
 
+def _as_they_are_now(session: Session, found: sa.Select[Any]) -> list[Coupon]:
+    """Lock some coupons; in the place of one that was given to a friend, the one the friend has."""
+    coupons = list(session.scalars(found.order_by(Coupon.id).with_for_update().execution_options(populate_existing=True)))
+    passed_on = successors(session, [row.id for row in coupons if row.state == CouponState.GIVEN])
+    if not passed_on:
+        return coupons
+    theirs = sa.select(Coupon).where(one_of(session, Coupon.id, list(passed_on.values()))).order_by(Coupon.id)
+    kept = [row for row in coupons if row.id not in passed_on]
+    return [*kept, *session.scalars(theirs.with_for_update().execution_options(populate_existing=True))]
+
+
 def _void(session: Session, coupons: Sequence[Coupon], held: sa.Row[Any], now: datetime) -> int:
     """Void those that nobody used, each table written once; return how many."""
     for row in coupons:
         release_stale_lock(session, row, actor=_ACTOR, now=now)
+        take_back(session, row, actor=_ACTOR, now=now)
     unused = [row for row in coupons if row.state == CouponState.ISSUED and row.valid_until > now]
     if not unused:
         return 0

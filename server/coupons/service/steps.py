@@ -13,6 +13,7 @@ from server.kernel.db import update_where
 from server.kernel.ids import uuid7
 from server.kernel.outbox import publish
 from server.kernel.prepared import Prepared
+from server.kernel.text import N_
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from server.kernel.actors import Actor
 
 
+# What the coupon's life tells.
+LOCK_OVER = N_("lock timed out")
 _FACTS = ("channel", "external_no", "refund_id", "discount_fen", "reason")
 # Built once, and of the table: an insert of the model with its values inside costs several times as much to prepare.
 _TRANSITIONS = cast("sa.Table", CouponTransition.__table__)
@@ -128,7 +131,7 @@ def release_budget(session: Session, template_id: UUID, fen: int) -> None:
 def release_stale_lock(session: Session, row: Coupon, *, actor: Actor, now: datetime) -> None:
     """Open a lock whose time is over, so that nobody waits for the sweep."""
     if row.state == CouponState.LOCKED and row.locked_until is not None and row.locked_until <= now:
-        move(session, row, "unlock", actor=actor, now=now, changes=UNLOCKED, reason="lock timed out")
+        move(session, row, "unlock", actor=actor, now=now, changes=UNLOCKED, reason=LOCK_OVER)
 
 
 UNLOCKED: dict[str, Any] = {"channel": None, "external_no": None, "locked_until": None}

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from server.coupons import events
 from server.coupons.models import Coupon
 from server.coupons.rules.states import CouponState
-from server.coupons.service.steps import UNLOCKED, move, release_budget, tell
+from server.coupons.service.steps import LOCK_OVER, UNLOCKED, move, release_budget, tell
 from server.kernel.actors import SystemActor
 from server.kernel.db import lock_skipping
 
@@ -28,7 +28,7 @@ def release_due(session: Session, now: datetime, limit: int = 500) -> int:
     """Open up to ``limit`` locks whose time is over; return how many."""
     rows = _due(session, limit, Coupon.locked_until, Coupon.state == CouponState.LOCKED, Coupon.locked_until <= now)
     for row in rows:
-        move(session, row, "unlock", actor=_ACTOR, now=now, changes=UNLOCKED, reason="lock timed out")
+        move(session, row, "unlock", actor=_ACTOR, now=now, changes=UNLOCKED, reason=LOCK_OVER)
     return len(rows)
 
 

@@ -11,6 +11,12 @@ from typing import Any
 from server.points.rules.earning import BELOW_MINIMUM, CAP_REACHED, EXCLUDED, NO_RULE_FITS, NOTHING_PAID
 from server.points.rules.sentence import EVENTS, ROUNDINGS, Language, times, yuan
 
+_POLICIES: dict[str, dict[Language, str]] = {
+    "birthday": {"zh": "生日礼", "en": "birthday gift"},
+    "tier_gift": {"zh": "升级礼", "en": "gift for reaching a tier"},
+    "inviter": {"zh": "邀请有礼，邀请人奖励", "en": "invitation, the inviter's reward"},
+    "friend": {"zh": "邀请有礼，好友奖励", "en": "invitation, the friend's reward"},
+}
 # What an order says whose points were never worked out.
 NOT_PAID, CALLED_OFF, NOBODYS = "not_paid", "called_off", "nobodys"
 BELOW_ONE = "below_one"
@@ -83,6 +89,9 @@ def _reason(reason: Mapping[str, Any], language: Language, names: Mapping[str, s
     if "line_no" in reason:
         line = f"第{reason['line_no']}行" if zh else f"line {reason['line_no']}"
         return _end(f"{line}{_colon(zh)}{_why_none(reason, language, names)}")
+    if "policy" in reason or "refund_line" in reason:
+        told = f"{_policy(reason, language)}{_colon(zh)}{points}" if "policy" in reason else _refunded(reason, language)
+        return _end(told)
     if "streak_days" in reason:
         days = f"连续签到第{reason['streak_days']}天" if zh else f"day {reason['streak_days']} of checking in"
         return _end(f"{_name(reason, language, names)}{days}{_colon(zh)}{points}")
@@ -102,6 +111,26 @@ def _reason(reason: Mapping[str, Any], language: Language, names: Mapping[str, s
         )
         told += before
     return _end(told)
+
+
+def _policy(reason: Mapping[str, Any], language: Language) -> str:
+    """Return which of the shop's own settings gave the points: of birthdays, of tiers, of invitations."""
+    told = _POLICIES[reason["policy"]][language]
+    if reason.get("on"):
+        told += f"（{reason['on']}）" if language == "zh" else f" ({reason['on']})"
+    if reason.get("tier"):
+        told += f"，{reason['tier']}" if language == "zh" else f", {reason['tier']}"
+    if reason.get("version"):
+        told += f"，规则第{reason['version']}版" if language == "zh" else f", version {reason['version']} of the rule"
+    return told
+
+
+def _refunded(reason: Mapping[str, Any], language: Language) -> str:
+    line, points, earned = reason["refund_line"], reason["points"], reason["earned"]
+    refunded, paid = yuan(reason["refunded_fen"]), yuan(reason["paid_fen"])
+    if language == "zh":
+        return f"第{line}行实付{paid}元得{earned}分，至今退款{refunded}元，收回{points}分"
+    return f"line {line}: ¥{paid} paid earned {earned}; ¥{refunded} of it is refunded by now, which takes {points} back"
 
 
 def _how(reason: Mapping[str, Any], language: Language, names: Mapping[str, str], line_no: int | None, basis: str = "") -> str:

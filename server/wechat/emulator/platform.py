@@ -70,6 +70,10 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         "title": "优惠券收回通知",
         "fields": {"thing1": "优惠券", "time2": "收回时间", "thing3": "温馨提示"},
     },
+    "demo-tmpl-coupon-gift-ended": {
+        "title": "转赠结果通知",
+        "fields": {"thing1": "优惠券", "thing2": "转赠结果", "time3": "时间"},
+    },
     "demo-tmpl-coupon-expiring": {
         "title": "优惠券到期提醒",
         "fields": {"thing1": "优惠券", "time2": "到期时间", "thing3": "温馨提示"},
