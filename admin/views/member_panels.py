@@ -18,9 +18,12 @@ from admin.base import console_url_or_none, may
 from admin.detail import Moment, Panel
 from admin.formats import Tag
 from admin.listing import Column, Table
+from admin.views.points import KINDS as ENTRY_KINDS
+from admin.views.points import LOT_STATES
 from admin.views.tier_tables import statement_table
 from admin.words import action_words, actor_words
 from server.audit import queries as audit
+from server.cards import queries as cards
 from server.coupons import queries as coupons
 from server.feedback import queries as feedback
 from server.kernel.pagination import PageRequest
@@ -36,23 +39,6 @@ from server.tiers import queries as tiers
 
 _SHOWN = PageRequest(10)
 
-ENTRY_KINDS = {
-    "accrue": Tag(N_("Earned"), "green"),
-    "unlock": Tag(N_("Unlocked"), "cyan"),
-    "redeem": Tag(N_("Redeemed"), "blue"),
-    "reserve": Tag(N_("Reserved"), "purple"),
-    "release": Tag(N_("Released"), "cyan"),
-    "return": Tag(N_("Returned"), "cyan"),
-    "reverse": Tag(N_("Reversed"), "orange"),
-    "expire": Tag(N_("Expired"), "grey"),
-    "adjust": Tag(N_("Adjusted"), "gold"),
-    "merge": Tag(N_("Merged"), "purple"),
-}
-LOT_STATES = {
-    "available": Tag(N_("Available"), "green"),
-    "pending": Tag(N_("Pending"), "orange"),
-    "closed": Tag(N_("Used up"), "grey"),
-}
 COUPON_STATES = {
     "issued": Tag(N_("Available"), "green"),
     "locked": Tag(N_("Locked"), "orange"),
@@ -115,7 +101,14 @@ def _points(session: Session, member_id: UUID, _now: datetime) -> Part:
             Column(N_("Kind"), "kind", "tag", tags=ENTRY_KINDS),
             Column(N_("Points"), "points", "points"),
             Column(N_("Available after"), "available_after", "points"),
-            Column(N_("Reason"), lambda row: formats.translated(row.reason), second="rule"),
+            Column(N_("Pending after"), "pending_after", "points"),
+            Column(
+                N_("Reason"),
+                lambda row: formats.translated(row.reason),
+                "link",
+                href=lambda row: console_url_or_none("points.detail", entry_id=row.id),
+                second="rule",
+            ),
         ],
         entries,
         empty=N_("No points yet"),
@@ -141,7 +134,11 @@ def _points(session: Session, member_id: UUID, _now: datetime) -> Part:
         )
         for row in entries[:6]
     ]
-    panels = [Panel(N_("Points statement"), table=statement, name="points"), Panel(N_("Points lots"), table=stock, name="lots")]
+    whole = console_url_or_none("points.index", card_no=cards.numbers_of(session, [member_id]).get(member_id, ""))
+    panels = [
+        Panel(N_("Points statement"), table=statement, name="points", more=(N_("All entries"), whole) if whole else None),
+        Panel(N_("Points lots"), table=stock, name="lots"),
+    ]
     return Part(panels, moments)
 
 

@@ -32,6 +32,7 @@ from server.kernel.errors import InvalidError
 from server.kernel.ids import uuid7
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
+from server.operations import queries as operations
 from server.points import overview, queries
 from server.points.explain import explain
 from server.points.overview import LedgerFilter, LedgerRow
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from server.flows.adjustments import Adjusted
+    from server.operations.queries import RunView
 
 KINDS = {
     "accrue": Tag(N_("Accrued"), "green"),
@@ -66,8 +68,12 @@ ACCOUNTS = {
     "redeemed": Tag(N_("Brand: redeemed"), "purple"),
     "expired": Tag(N_("Brand: expired"), "grey"),
     "forgiven": Tag(N_("Brand: forgiven"), "grey"),
+    "all": Tag(N_("All accounts"), "grey"),
 }
 _DAYS = 30
+# What proves the books each night, and the incident that a difference opens.
+_PROOFS = {"points.prove": "points.drifted", "points.prove_months": "points.month_drifted"}
+_BOOKS = {True: Tag(N_("Books differ"), "red"), False: Tag(N_("Books agree"), "green")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +249,8 @@ class PointsView(ConsoleView):
             totals = overview.totals(session)
             days = overview.daily_totals(session, today, _DAYS)
             expiring = overview.expiring(session, today)
+            proved = {job: operations.last_done(session, job) for job in _PROOFS}
+            drifted = {incident.kind for incident in operations.incidents(session)}
         moves = charts.trend(
             N_("Points issued, redeemed, expired and reversed"),
             [f"{day.day:%m-%d}" for day in days],
@@ -273,7 +281,7 @@ class PointsView(ConsoleView):
                 Figure(N_("Debt"), totals.debt, "number", tip=N_("Owed by members after refunds."), tone="red" if totals.debt else ""),
                 Figure(N_("Accounts"), totals.accounts, "number"),
             ],
-            sections=[],
+            sections=[Section(N_("Proof of the books"), _proofs(proved, drifted))],
             panels=[Panel(N_("Movement"), chart=moves), Panel(N_("Expiring soon"), table=soon)],
         ).render(self)
 
@@ -294,10 +302,9 @@ class PointsView(ConsoleView):
             empty=N_("All books agree"),
             empty_hint=N_("Accounts, postings, lots and allocations were compared for every member."),
         )
-        tag = Tag(N_("Books differ"), "red") if drifts else Tag(N_("Books agree"), "green")
         return DetailPage(
             title=N_("Proof of the books"),
-            tags=[tag],
+            tags=[_BOOKS[bool(drifts)]],
             back=(N_("Health of the books"), self.url_to("health")),
             figures=[Figure(N_("Differences"), len(drifts), "number", tone="red" if drifts else "green")],
             sections=[],
@@ -341,6 +348,15 @@ _LONG_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}
 def _source(key: str) -> str:
     """Return a source without the long ids in it, which would push the other columns aside; the entry's page has it whole."""
     return _LONG_ID.sub(lambda found: f"…{found.group()[-6:]}", key)
+
+
+def _proofs(proved: dict[str, RunView | None], drifted: set[str]) -> list[Field]:
+    """Return when the books were last proved, and whether they agreed."""
+    fields = []
+    for (job, run), label in zip(proved.items(), (N_("Accounts, postings, lots"), N_("Closed months")), strict=True):
+        fields.append(Field(label, _PROOFS[job] in drifted, "tag", _BOOKS) if run else Field(label, gettext("Not proved yet")))
+        fields.append(Field(N_("Last proved"), run.finished_at if run else None, "instant"))
+    return fields
 
 
 def _why(told: list[str], details: dict[str, Any] | None) -> Markup:

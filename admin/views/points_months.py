@@ -18,7 +18,7 @@ from server.flows import month_close
 from server.kernel.clock import business_date
 from server.kernel.text import N_
 from server.points import month_queries, overview
-from server.points.control_rules import AccountMonth, breakage, liability_fen
+from server.points.control_rules import MOVES, AccountMonth, breakage, liability_fen
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
@@ -104,8 +104,10 @@ class PointsMonthsView(ConsoleView):
                     "money",
                     tip=N_("What members hold now, pending and set aside included, at today's worth of a point."),
                 ),
+                Figure(N_("Points held"), held, "points", tip=N_("Available, pending and reserved together; worth the liability.")),
                 Figure(N_("Available"), totals.available, "points", tip=N_("What all members could spend now.")),
                 Figure(N_("Pending"), totals.pending, "points", tip=N_("Earned, not yet unlocked.")),
+                Figure(N_("Reserved"), totals.reserved, "points", tip=N_("Set aside for open orders.")),
                 Figure(N_("Expire within 30 days"), expiring[30], "points", tip=_EXPIRING),
                 Figure(N_("Expire within 60 days"), expiring[60], "points", tip=_EXPIRING),
                 Figure(N_("Expire within 90 days"), expiring[90], "points", tip=_EXPIRING),
@@ -175,7 +177,11 @@ _EXPIRING = N_("Left in available lots and not set aside; redeemed earlier, they
 
 
 def _accounts(rows: list[_Row]) -> Table:
-    return Table([_ACCOUNT, *_MOVES], rows)
+    """Show each account's month, and beneath them their sum: zero in every column, or the books are wrong."""
+    if not rows:
+        return Table([_ACCOUNT, *_MOVES], rows)
+    sums = {name: sum(getattr(row.row, name) for row in rows) for name in ("opening", *MOVES)}
+    return Table([_ACCOUNT, *_MOVES], [*rows, _Row(rows[0].month, AccountMonth("all", **sums))])
 
 
 def _cohorts(cohorts: list[CohortMoves]) -> Table:

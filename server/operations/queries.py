@@ -131,6 +131,13 @@ def find_run(session: Session, run_id: UUID) -> RunView | None:
     return None if row is None else RunView(row.id, row.job, row.period, row.state, row.handled, row.finished_at)
 
 
+def last_done(session: Session, job: str) -> RunView | None:
+    """Return the newest run of a job that ended, or None."""
+    statement = sa.select(ScheduledRun).where(ScheduledRun.job == job, ScheduledRun.finished_at.is_not(None))
+    row = session.scalar(statement.order_by(ScheduledRun.period.desc(), ScheduledRun.id.desc()).limit(1))
+    return None if row is None else RunView(row.id, row.job, row.period, row.state, row.handled, row.finished_at)
+
+
 def later_run_exists(session: Session, job: str, period: datetime) -> bool:
     """Tell whether a later period of the same job has been planned."""
     statement = sa.select(ScheduledRun.id).where(ScheduledRun.job == job, ScheduledRun.period > period).limit(1)

@@ -52,7 +52,7 @@ def explain(
     held = _reserved_until(session, [row.id for row in rows if row.kind == "reserve"])
     told: dict[UUID, list[str]] = {}
     for row in rows:
-        other, lot = others.get(row.reverses_id), lots.get((row.details or {}).get("lot_id"))
+        other, lot = others.get(row.reverses_id), lots.get(str((row.details or {}).get("lot_id")))
         ends_at = held.get(row.id)
         if lot is not None:
             ends_at = lot.unlock_at if row.kind == "unlock" else lot.expires_at

@@ -9,7 +9,10 @@ from uuid import UUID
 import pytest
 
 from server.cards import queries as cards
+from server.kernel.ids import uuid7
 from server.kernel.pagination import PageRequest
+from server.operations import service as operations
+from server.operations.models import ScheduledRun
 from server.points import controls, drafts, dry_runs, queries, service
 from server.points.control_rules import Controls
 from server.points.overview import LedgerFilter, search_entries
@@ -236,3 +239,17 @@ def test_an_adjustment_beyond_the_limit_waits_until_a_colleague_decides(core, ca
         colleague.post(approve, data={"csrf_token": token, "reason": "seen"})
     with core.db.reading() as session:
         assert queries.balance(session, card[0]).available == 1003
+
+
+def test_the_health_page_says_when_the_books_were_last_proved(core, signed_in_as):
+    client = signed_in_as("operations")
+    assert client.get("/admin/points/health").get_data(as_text=True).count("尚未核对") == 2
+    with core.db.transaction() as session:
+        values = {"job": "points.prove", "state": "done", "handled": 0, "created_at": START, "finished_at": START}
+        session.add(ScheduledRun(id=uuid7(), period=START, **values))
+    shown = client.get("/admin/points/health").get_data(as_text=True)
+    assert (shown.count("尚未核对"), "账目一致" in shown, "2026-06-15 12:00:00" in shown) == (1, True, True)
+    with core.db.transaction() as session:
+        operations.open_incident(session, "points.drifted", "books", details={"drifts": 1}, now=START)
+    shown = client.get("/admin/points/health").get_data(as_text=True)
+    assert ("账目一致" in shown, "账目不符" in shown) == (False, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from io import BytesIO
 
@@ -33,7 +34,12 @@ def test_a_closed_month_its_accounts_and_their_export(core, signed_in_as):
     assert "按已月结月份：各月数据不再变动" in text  # charts say what they show
     # What is owed stands at today's worth of a point, and in the closed month at its own.
     assert "¥10.34" in text
-    assert "¥20.68" in client.get("/admin/points-months/2026-06").get_data(as_text=True)
+    month = client.get("/admin/points-months/2026-06").get_data(as_text=True)
+    assert "¥20.68" in month
+    # The row beneath the accounts is their sum, which an auditor looks for: nothing but zeros.
+    (total,) = [row for row in month.split("<tr") if "各账户合计" in row]
+    cells = re.findall(r"<td[^>]*class=\"num[^>]*>(.*?)</td>", total, re.DOTALL)
+    assert [re.sub(r"<[^>]+>|\s", "", cell) for cell in cells] == ["0"] * 9
     assert [client.get(f"/admin/points-months/{month}").status_code for month in ("2026-07", "soon")] == [404, 404]
     token = token_of(client, "/admin/account/password")
     answer = client.post("/admin/points-months/export", data={"csrf_token": token, "reason": "for the accountant"})
