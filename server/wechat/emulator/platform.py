@@ -70,6 +70,14 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         "title": "优惠券收回通知",
         "fields": {"thing1": "优惠券", "time2": "收回时间", "thing3": "温馨提示"},
     },
+    "demo-tmpl-coupon-received": {
+        "title": "优惠券到账通知",
+        "fields": {"thing1": "优惠券", "thing2": "到账原因", "time3": "有效期至"},
+    },
+    "demo-tmpl-coupon-revoked": {
+        "title": "优惠券失效通知",
+        "fields": {"thing1": "优惠券", "time2": "失效时间", "thing3": "温馨提示"},
+    },
     "demo-tmpl-coupon-expiring": {
         "title": "优惠券到期提醒",
         "fields": {"thing1": "优惠券", "time2": "到期时间", "thing3": "温馨提示"},
