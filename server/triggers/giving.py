@@ -85,10 +85,11 @@ def give(session: Session, rule: RuleView, occasion: Occasion, *, now: datetime)
     member = members.find(session, occasion.member_id)
     obstacle = occasion.obstacle or (NOT_ACTIVE if member is None or member.status != "active" else None)
     given: list[CouponView] = []
-    for code in rule.terms.coupons:
-        template = coupon_queries.template_by_code(session, code)
-        if template is None:
-            continue  # never: templates are not deleted, and their codes never change
+    # Templates are never deleted, and their codes never change.
+    found = (coupon_queries.template_by_code(session, code) for code in rule.terms.coupons)
+    templates = [template for template in found if template is not None]
+    coupons.hold_templates(session, [template.id for template in templates])
+    for template in templates:
         coupon = _give_one(session, rule, occasion, template, obstacle, now)
         if coupon is not None:
             given.append(coupon)

@@ -52,7 +52,9 @@ def a_trigger(
 def a_sale_of(fen: int, *, now: datetime, buyer: str = "buyer-t", lines: int = 1, **fields: Any) -> OrderDraft:
     """Return a paid sale of so much, over so many lines."""
     parts = tuple(a_line(number, amount_fen=fen // lines, sku=f"SKU-{number}") for number in range(1, lines + 1))
-    return a_draft(now=now, external_no=f"T-{next(_numbers)}-{uuid7().hex[-6:]}", member=MemberRef(external_id=buyer), lines=parts, **fields)
+    return a_draft(
+        now=now, external_no=f"T-{next(_numbers)}-{uuid7().hex[-6:]}", member=MemberRef(external_id=buyer), lines=parts, **fields
+    )
 
 
 def sold(session: Session, draft: OrderDraft, *, now: datetime) -> UUID:

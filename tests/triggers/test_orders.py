@@ -156,7 +156,9 @@ def test_an_order_that_ends_takes_its_coupon_back_with_the_budget_and_not_the_st
     view = coupon_queries.find_template(session, template)
     assert (view.budget_committed_fen, view.issued, view.left) == (0, 1, 4)
     (gift,) = gifts(session)
-    voided = session.scalars(sa.select(CouponTransition.reason).where(CouponTransition.coupon_id == gift.coupon_id, CouponTransition.event == "void"))
+    voided = session.scalars(
+        sa.select(CouponTransition.reason).where(CouponTransition.coupon_id == gift.coupon_id, CouponTransition.event == "void")
+    )
     assert list(voided) == ["The order that earned it was called off or refunded"]
     from server.kernel.pagination import PageRequest
 
@@ -243,9 +245,7 @@ def test_a_coupon_that_ended_before_is_over_and_one_voided_by_hand_too(session):
 
 def test_a_sale_given_to_its_buyer_takes_the_coupon_along_and_a_used_one_is_not_given_twice(session):
     an_order_rule(session)
-    unused, used = (
-        a_sale_of(25_000, now=NOW, buyer=buyer, channel="till", receiver=None) for buyer in ("record-1", "record-2")
-    )
+    unused, used = (a_sale_of(25_000, now=NOW, buyer=buyer, channel="till", receiver=None) for buyer in ("record-1", "record-2"))
     claimant = a_member(session, now=NOW)
     for draft in (unused, used):
         settle(session, sold(session, draft, now=NOW))

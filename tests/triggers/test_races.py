@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
 
 from server.flows import merge
-from server.kernel.outbox import OutboxDelivery
-from server.orders.drafts import MemberRef
 from server.triggers import giving, service
-from server.triggers.models import CouponTriggerGift
 from server.triggers.rules import TriggerKind
-from tasks import deliveries
-from tasks.queues import EVENTS
-from tasks.relay import Relay
-from tasks.subscriptions import SUBSCRIPTIONS, by_name
 from tests.conftest import START
 from tests.coupons.test_races import at_once, wide
 from tests.factories.members import a_member
@@ -143,30 +134,3 @@ def test_merges_among_welcomes_leave_one_for_each_person(core, settings):
     assert sorted(live) == sorted(two for _, two in pairs)
     assert found(core, coupons).count("issued") == 6
     core.close()
-
-
-def test_the_news_goes_by_the_outbox_to_the_wallet(core, redis):
-    """Relay and worker as in the product, with the subscriptions of the product."""
-    an_order_rule(core)
-    member_id = core.db.run(lambda s: a_member(s, now=NOW))
-    draft = replace(a_sale_of(25_000, now=NOW), member=MemberRef(member_id=member_id))
-    order_id = core.db.run(lambda s: sold(s, draft, now=NOW))
-    work(core, redis)
-    assert found(core, lambda s: coupons(s, member_id)) == ["issued"]
-    core.db.run(lambda s: told(s, draft, an_event("refunded", NOW, refund_id="r"), now=NOW))
-    work(core, redis)
-    work(core, redis)
-    assert found(core, lambda s: coupons(s, member_id)) == ["voided"]
-    rows = found(core, lambda s: s.execute(sa.select(CouponTriggerGift.order_id, CouponTriggerGift.state)).all())
-    assert [tuple(row) for row in rows] == [(order_id, "revoked")]
-
-
-def work(core, redis):
-    while Relay(core, redis, SUBSCRIPTIONS).turn():
-        pass
-    names = [one.name for subscriptions in SUBSCRIPTIONS.values() for one in subscriptions if one.queue is EVENTS and not one.alone]
-    with core.db.reading() as session:
-        ids = list(
-            session.scalars(sa.select(OutboxDelivery.id).where(OutboxDelivery.state != "done", OutboxDelivery.subscription.in_(names)))
-        )
-    deliveries.run(core, ids, by_name())
