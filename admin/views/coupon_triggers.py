@@ -159,13 +159,12 @@ class CouponTriggersView(ConsoleView):
             Field(N_("Code"), rule.code, "code"),
             Field(N_("Valid from"), rule.valid_from, "instant"),
             Field(N_("Valid until"), rule.valid_until, "instant"),
+            Field(N_("Discount"), used.discount_fen, "money"),
             *([Field(N_("Last purchases looked at up to"), until, "date")] if rule.kind is TriggerKind.WIN_BACK else []),
         ]
         panels = [Panel(N_("Given lately"), table=given, more=(N_("All"), self.url_to("gifts", rule=code)))]
         if totals.kept:
-            panels.insert(
-                0, Panel(N_("In use, stays"), table=stayed, more=(N_("All"), self.url_to("gifts", rule=code, state="kept")), name="kept")
-            )
+            panels.insert(0, Panel(N_("In use, stays"), table=stayed, more=(N_("All"), self.url_to("gifts", rule=code, state="kept"))))
         return DetailPage(
             title=rule.name,
             subtitle=rule.code,
@@ -276,7 +275,7 @@ class CouponTriggersView(ConsoleView):
                     N_("Coupon"), lambda row: templates[row.template_id], "link", href=_coupon_url, second=lambda row: called[row.rule_id]
                 ),
                 Column(N_("State"), "state", "tag", tags=GIFT_STATES),
-                Column(N_("Why"), lambda row: gettext(PROBLEMS.get(row.problem, row.problem)) if row.problem else ""),
+                Column(N_("Reason"), lambda row: gettext(PROBLEMS.get(row.problem, row.problem)) if row.problem else ""),
                 Column(
                     N_("Order"),
                     lambda row: numbers.get(row.order_id, "") if row.order_id else "",
@@ -326,7 +325,6 @@ def _figures(totals: GiftTotals, used: SourceFigures) -> list[Figure]:
     return [
         Figure(N_("Coupons given"), totals.given, tip=N_("Whatever became of them since.")),
         Figure(N_("Redeemed"), used.redeemed, tip=N_("Of those given.")),
-        Figure(N_("Discount"), used.discount_fen, "money"),
         Figure(N_("Sales with them"), used.sales_fen, "money"),
         Figure(N_("Taken out of the wallet"), totals.revoked, tip=N_("With the order that earned them, or given twice to one person.")),
         Figure(

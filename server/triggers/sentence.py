@@ -63,7 +63,7 @@ def _back_zh(kind: TriggerKind, terms: Terms) -> str:
     if kind is TriggerKind.ORDER:
         return "每笔订单只送一次；订单取消、全额退款，或部分退款后不足该金额，未使用的券收回。"
     if kind is TriggerKind.WIN_BACK:
-        more = f"规则启用时，已多沉睡{terms.back_days}天以内的会员也会收到。" if terms.back_days else ""
+        more = f"规则启用时已沉睡{terms.lapse_days}至{terms.lapse_days + terms.back_days}天的会员也会收到。" if terms.back_days else ""
         return f"每次沉睡只送一次。{more}"
     return "每人只送一次。" if kind is TriggerKind.WELCOME else "每次升级只送一次。"
 
@@ -91,7 +91,8 @@ def _back_en(kind: TriggerKind, terms: Terms) -> str:
             "the order takes the unused coupon back."
         )
     if kind is TriggerKind.WIN_BACK:
-        more = f" Who has stayed away up to {terms.back_days} days longer when the rule begins gets it too." if terms.back_days else ""
+        longest = terms.lapse_days + terms.back_days
+        more = f" Who has been away for {terms.lapse_days} to {longest} days when the rule begins gets it too." if terms.back_days else ""
         return f"Once for each absence.{more}"
     return "Once for each person." if kind is TriggerKind.WELCOME else "Once for each upgrade."
 
