@@ -94,6 +94,7 @@ JOBS: dict[str, str] = {
     "referrals.reward_due": N_("Reward invitations"),
     "retention.forget": N_("Forget data past its time"),
     "rewards.time_out_due": N_("Cancel redemptions not collected"),
+    "triggers.win_back": N_("Give coupons to members who stayed away"),
     "tiers.build_growth": N_("Work growth out"),
     "tiers.prove": N_("Prove the growth books"),
     "tiers.reassess_due": N_("Reassess tiers"),

@@ -51,8 +51,12 @@ AREAS: tuple[tuple[str, dict[Permission, PermissionWords]], ...] = (
             _P.REWARDS_EDIT: PermissionWords(N_("Set rewards"), N_("What points buy, its price, stock and time.")),
             _P.REWARDS_FULFIL: PermissionWords(N_("Send rewards"), N_("Ship redeemed rewards, or cancel them with their points.")),
             _P.REWARDS_HAND_OVER: PermissionWords(N_("Hand rewards over"), N_("Give a reward out in a store for its code.")),
-            _P.CAMPAIGNS_READ: PermissionWords(N_("See birthday gifts"), N_("What is given for birthdays, and who got it.")),
-            _P.CAMPAIGNS_EDIT: PermissionWords(N_("Set birthday gifts"), N_("Points, coupon, validity and the rule for 29 February.")),
+            _P.CAMPAIGNS_READ: PermissionWords(
+                N_("See gifts and automatic coupons"), N_("What is given for birthdays and by rules, and who got it.")
+            ),
+            _P.CAMPAIGNS_EDIT: PermissionWords(
+                N_("Set gifts and automatic coupons"), N_("Birthday gifts, and the rules by which coupons are issued by themselves.")
+            ),
         },
     ),
     (

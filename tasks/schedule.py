@@ -120,6 +120,8 @@ JOBS: tuple[Job, ...] = (
     Job("notifications.deliver_due", MINUTE, "tasks.jobs.sending:send_due"),
     Job("notifications.sweep", MINUTE, "tasks.jobs.notifications:sweep"),
     Job("birthdays.celebrate", HOUR, "tasks.jobs.birthdays:celebrate"),
+    # At an hour at which a message wakes nobody; what one run cannot do, and days that were missed, the next run does.
+    Job("triggers.win_back", Daily(time(10, 10)), "tasks.jobs.triggers:win_back"),
     Job("approvals.expire_due", HOUR, "tasks.jobs.approvals:expire_due"),
     Job("audit.seal", MINUTE, "tasks.jobs.audit:seal"),
     Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),

@@ -63,6 +63,7 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
     "members.enrolled": (
         Subscription("cards.issue", "tasks.jobs.cards:on_member_enrolled"),
         Subscription("points.sign_up", "tasks.jobs.points:on_member_enrolled"),
+        Subscription("triggers.welcome", "tasks.jobs.triggers:on_member_enrolled"),
     ),
     "members.deletion_requested": (Subscription("notifications.deletion_requested", "tasks.jobs.privacy:on_deletion_requested"),),
     "points.accrued": (
@@ -81,18 +82,22 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
     "orders.paid": (
         Subscription("tiers.paid_growth", "tasks.jobs.tiers:on_order_changed"),
         Subscription("points.first_order_paid", "tasks.jobs.points:on_order_changed"),
+        Subscription("triggers.order_paid", "tasks.jobs.triggers:on_order_changed"),
     ),
     "orders.cancelled": (
         Subscription("tiers.cancelled_growth", "tasks.jobs.tiers:on_order_changed"),
         Subscription("points.first_order_cancelled", "tasks.jobs.points:on_order_changed"),
+        Subscription("triggers.order_cancelled", "tasks.jobs.triggers:on_order_changed"),
     ),
     "orders.attached": (
         Subscription("tiers.attached_growth", "tasks.jobs.tiers:on_order_changed"),
         Subscription("points.first_order_attached", "tasks.jobs.points:on_order_changed"),
+        Subscription("triggers.order_attached", "tasks.jobs.triggers:on_order_changed"),
     ),
     "orders.refunded": (
         Subscription("tiers.refunded_growth", "tasks.jobs.tiers:on_order_changed"),
         Subscription("points.first_order_refunded", "tasks.jobs.points:on_order_changed"),
+        Subscription("triggers.order_refunded", "tasks.jobs.triggers:on_order_changed"),
     ),
     "orders.shipped": (
         Subscription("notifications.order_shipped", "tasks.jobs.notifications:on_order_shipped"),
@@ -108,6 +113,7 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
     ),
     "tiers.changed": (
         Subscription("tiers.gift", "tasks.jobs.tiers:on_tier_changed"),
+        Subscription("triggers.tier_up", "tasks.jobs.triggers:on_tier_changed"),
         Subscription("notifications.tier_changed", "tasks.jobs.tier_messages:on_tier_changed"),
     ),
     "tiers.at_risk": (Subscription("notifications.tier_at_risk", "tasks.jobs.tier_messages:on_tier_at_risk"),),

@@ -75,6 +75,11 @@ def of_coupon(session: Session, coupon_id: UUID, *, now: datetime) -> list[GiftV
     return [_view(row, now) for row in session.execute(_gifts().where(where).order_by(CouponGift.created_at, CouponGift.id))]
 
 
+def in_place_of(session: Session, coupon_id: UUID) -> UUID:
+    """Return the coupon that stands where one stood that may have been given to a friend: the friend's, else the very one."""
+    return successors(session, [coupon_id]).get(coupon_id, coupon_id)
+
+
 def successors(session: Session, coupon_ids: Sequence[UUID]) -> dict[UUID, UUID]:
     """Return, for those of some coupons that were given away, the coupon that the friend has in their place."""
     if not coupon_ids:

@@ -25,6 +25,7 @@ from server.points import service as points
 from server.referrals import service as referrals
 from server.rewards import service as rewards
 from server.tiers import service as tiers
+from server.triggers import service as triggers
 
 
 class _Mover(Protocol):
@@ -45,6 +46,7 @@ MOVERS: dict[str, _Mover] = {
     "orders": orders.merge_members,
     "feedback": feedback.merge_members,
     "campaigns": campaigns.merge_members,
+    "triggers": triggers.merge_members,
 }
 
 

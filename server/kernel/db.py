@@ -164,7 +164,8 @@ def zone_of(session: Session) -> ZoneInfo:
 
 # --- What the engines say differently ---------------------------------------------------------------------------------
 
-_MYSQL_TRANSIENT = {1205, 1213, 1020}
+# 1305: a deadlock took the savepoint along with the whole transaction, and what is told is that it cannot be gone back to.
+_MYSQL_TRANSIENT = {1205, 1213, 1020, 1305}
 _POSTGRES_TRANSIENT = {"40001", "40P01", "55P03"}
 
 

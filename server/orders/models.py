@@ -74,6 +74,7 @@ class Order(Base):
         sa.Index("ix_orders_state", "state", "placed_at", "id"),
         sa.Index("ix_orders_placed", "placed_at", "id"),
         sa.Index("ix_orders_delivered", "state", "delivered_at"),
+        sa.Index("ix_orders_paid", "paid_at", "member_id"),
     )
 
 

@@ -99,7 +99,7 @@ def _write_history(session: Session, demo: DemoContext) -> None:
         before = queries.count(session, MessageFilter(member_id=UUID(member_id)))
         _HANDLERS[row.topic](session, event, replace(demo.core, clock=MovableClock(event.occurred_at)))
         if queries.count(session, MessageFilter(member_id=UUID(member_id))) > before:
-            _send(session, demo, UUID(member_id), event.occurred_at)
+            send_waiting(session, demo, UUID(member_id), event.occurred_at)
 
 
 def _remind(session: Session, demo: DemoContext, reachable: list[UUID]) -> None:
@@ -107,10 +107,10 @@ def _remind(session: Session, demo: DemoContext, reachable: list[UUID]) -> None:
         at = demo.now - timedelta(hours=demo.rng.randrange(6, 24 * 14))
         message = CouponExpiring("新人礼 满100减20", at + timedelta(days=3))
         service.request(session, member_id, message, key=f"demo:coupon_expiring:{member_id}", now=at)
-        _send(session, demo, member_id, at)
+        send_waiting(session, demo, member_id, at)
 
 
-def _send(session: Session, demo: DemoContext, member_id: UUID, at: datetime) -> None:
+def send_waiting(session: Session, demo: DemoContext, member_id: UUID, at: datetime) -> None:
     """Send what waits for one member, as the job would at that time of day; at night it waits for the morning."""
     appid = demo.core.settings.wechat_appid
     # What the night puts off beyond the present is left to the product itself.

@@ -81,6 +81,15 @@ def test_the_forms_of_every_day_are_sent_from_a_telephone(phone, console):
     send(page)
     assert "88" in page.locator(".fields").first.inner_text()
 
+    page.goto(f"{console}/admin/coupon-triggers/new/order_earned")
+    page.fill("#code", "from-a-phone")
+    page.fill("#name", "手机新建 满150送券")
+    page.fill("#min_paid_fen", "150")
+    page.locator("label", has_text="下次用券 满100减20").first.click()
+    page.fill("#reason", "周末活动")
+    send(page)
+    assert "商品实付满150元，送「下次用券 满100减20」" in page.locator(".fields").first.inner_text()
+
 
 def test_a_form_sent_wrong_says_so_at_its_field_and_keeps_what_was_typed(phone, console):
     page, who = phone, member(phone, console)

@@ -505,7 +505,7 @@ KEPT = {
     "uploads": "the file goes; the row loses its owner", "members": "blanked; the number stays for the books",
     "coupon_code_tries": "a day, gone two days after it", "coupon_issue_rows": "which member a row of a file was, by number",
     "coupon_gifts": "taken back when open; who gave whom, by number",
-    "coupons": "voided; holds no personal data", "member_consents": "the proof of what was agreed to; no personal data",
+    "coupon_trigger_gifts": "which coupon a rule gave, by number", "coupons": "voided; holds no personal data", "member_consents": "the proof of what was agreed to; no personal data",
     "member_deletions": "the proof of the deletion; its reason is blanked", "member_merges": "ids only",
     "member_tiers": "a tier and a date", "tier_changes": "a tier and a date",
     "notification_grants": "counts", "notification_grant_entries": "counts",

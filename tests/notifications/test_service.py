@@ -136,7 +136,7 @@ def test_the_scarcest_allowances_are_asked_for_first_and_never_more_than_three(s
         a_grant(session, member_id, key=f"g{number}", now=NOW)
     a_grant(session, member_id, key="g9", now=NOW, template="order_shipped")
     asked = queries.asked_templates(session, member_id)
-    assert [item.code for item in asked] == ["birthday_greeting", "coupon_expiring", "points_accrued"]
+    assert [item.code for item in asked] == ["birthday_greeting", "coupon_expiring", "coupon_received"]
     assert [item.code for item in queries.asked_templates(session, member_id, "order_paid")] == [
         "points_accrued",
         "tier_upgraded",

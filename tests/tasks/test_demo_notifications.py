@@ -30,7 +30,7 @@ def told_at_night(session: Session, demo: DemoContext, member_id: UUID) -> None:
     at = demo.now - timedelta(hours=7)
     a_grant(session, member_id, key="night", now=at, template="coupon_expiring")
     service.request(session, member_id, CouponExpiring("新人礼", at + timedelta(days=3)), key="night", now=at)
-    notifications._send(session, demo, member_id, at)
+    notifications.send_waiting(session, demo, member_id, at)
 
 
 def test_no_message_was_sent_or_read_after_the_present(core: Core, clock: MovableClock) -> None:

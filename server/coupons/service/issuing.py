@@ -122,6 +122,15 @@ def claim(session: Session, member_id: UUID, template_id: UUID, *, actor: Actor,
     return _give(session, member_id, template, None, actor=actor, now=now, reason=None)
 
 
+def hold_templates(session: Session, template_ids: Sequence[UUID]) -> None:
+    """Lock templates until the transaction ends, in the order of their ids.
+
+    For who writes a row that points to a template before it issues: the foreign key alone would take the weaker lock first, and two who
+    both have it wait for each other.
+    """
+    session.execute(sa.select(CouponTemplate.id).where(CouponTemplate.id.in_(template_ids)).order_by(CouponTemplate.id).with_for_update())
+
+
 def issue(
     session: Session,
     member_id: UUID,

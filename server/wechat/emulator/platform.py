@@ -74,6 +74,14 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         "title": "转赠结果通知",
         "fields": {"thing1": "优惠券", "thing2": "转赠结果", "time3": "时间"},
     },
+    "demo-tmpl-coupon-received": {
+        "title": "优惠券到账通知",
+        "fields": {"thing1": "优惠券", "thing2": "到账原因", "time3": "有效期至"},
+    },
+    "demo-tmpl-coupon-revoked": {
+        "title": "优惠券失效通知",
+        "fields": {"thing1": "优惠券", "time2": "失效时间", "thing3": "温馨提示"},
+    },
     "demo-tmpl-coupon-expiring": {
         "title": "优惠券到期提醒",
         "fields": {"thing1": "优惠券", "time2": "到期时间", "thing3": "温馨提示"},
