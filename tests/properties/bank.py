@@ -1,4 +1,4 @@
-"""The tellers of the bank test: processes of many threads that move points at random, and are killed at any moment.
+"""The tellers of the bank and shop tests: processes of many threads that move points or coupons at random, and are killed at any moment.
 
 Run as ``python -m tests.properties.bank PLAN``; settings come from the environment. One process loads the product and forks the tellers, and
 another one for each that ends, until it is told to stop. What a teller was told to have been done, it writes down at once.
@@ -14,9 +14,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -50,6 +52,8 @@ class Plan:
         began: the machine's instant of the beginning; each second since is an hour of the bank.
         processes, threads: how many tellers there are, and clients in each.
         seed: of the dice.
+        client: module and class of the clients.
+        facts: what these clients know besides.
     """
 
     folder: str
@@ -59,6 +63,8 @@ class Plan:
     processes: int
     threads: int
     seed: int
+    client: str = "tests.properties.bank:Client"
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def save(self):
         path = Path(self.folder) / "plan.json"
@@ -68,6 +74,8 @@ class Plan:
 
 class Client:
     """One client: it does one thing after another, each a transaction."""
+
+    weights = WEIGHTS
 
     def __init__(self, database, plan, name, seed):
         self.database = database
@@ -81,7 +89,7 @@ class Client:
     def work(self, stopping):
         with (Path(self.plan.folder) / f"{self.name}.done").open("wb", buffering=0) as done:
             while not stopping.is_set():
-                name = self.die.choices(list(WEIGHTS), WEIGHTS.values())[0]
+                name = self.die.choices(list(self.weights), self.weights.values())[0]
                 command = getattr(self, name)()
                 if command is None:
                     continue
@@ -95,8 +103,12 @@ class Client:
                     elif not is_transient(error):
                         raise
                     continue
-                for source, view in views or ():
-                    done.write(f"{source.key} {view.id} {view.points}\n".encode())
+                for line in self.told(views or ()):
+                    done.write(f"{line}\n".encode())
+
+    def told(self, views):
+        """Return a line for each thing that a command answered."""
+        return [f"{source.key} {view.id} {view.points}" for source, view in views]
 
     # --- what is done ---------------------------------------------------------------------------------------------
 
@@ -224,7 +236,9 @@ def spent_of(place):
 
 def work_in_threads(database, plan, name, stopping):
     """Let all clients of one teller work; return the threads."""
-    clients = [Client(database, plan, name, f"{name}-{number}") for number in range(plan.threads)]
+    module, _, kind = plan.client.partition(":")
+    make = getattr(import_module(module), kind)
+    clients = [make(database, plan, name, f"{name}-{number}") for number in range(plan.threads)]
     threads = [threading.Thread(target=client.work, args=(stopping,)) for client in clients]
     for thread in threads:
         thread.start()

@@ -124,21 +124,33 @@ def test_every_snapshot_adds_up_while_clients_are_killed(core, tmp_path):
     if core.db.engine.dialect.name == "sqlite":
         pytest.skip("one writer at a time: nothing to race for")
     plan = a_plan(core, tmp_path, members=40, processes=8, threads=8)
-    die, auditor, kills = random.Random(SEED), Auditor(core.db.engine), 0
-    log = tmp_path / "bank.log"
+    auditor, log = Auditor(core.db.engine), tmp_path / "bank.log"
+    kills = killed_tellers(core, plan, tmp_path, log, auditor.look, random.Random(SEED))
+    assert not re.search(r"Traceback", log.read_text()), log.read_text()[-3000:]
+    time.sleep(0.5)  # what died in the middle is rolled back when the server notices
+    auditor.look()
+    entries = check_what_was_done(core, tmp_path, in_flight=kills * plan.threads)
+    assert kills >= SECONDS / 3
+    assert auditor.snapshots >= SECONDS / 2
+    print(f"\n{core.db.engine.dialect.name}: {entries} entries by 64 clients, {auditor.snapshots} snapshots, {kills} kills, seed {SEED}")
+
+
+def killed_tellers(core, plan, folder, log, look, die):
+    """Let tellers work for ``SECONDS``, kill one of them each second or so, and look all the while; return how many were killed."""
+    kills = 0
     with log.open("wb") as output:
         command = [sys.executable, "-m", "tests.properties.bank", plan.save()]
         bank = subprocess.Popen(command, cwd=ROOT, env=environment_of(core.settings), stdout=output, stderr=output)
     try:
         patience = time.monotonic() + 120
-        while not list(tmp_path.glob("*.done")):
+        while not list(folder.glob("*.done")):
             assert bank.poll() is None, log.read_text()
             assert time.monotonic() < patience, log.read_text()[-3000:]
             time.sleep(0.05)
         began = time.monotonic()
         next_kill = began + 1
         while time.monotonic() - began < SECONDS:
-            auditor.look()
+            look()
             time.sleep(0.05)
             if time.monotonic() >= next_kill:
                 tellers = Path(f"/proc/{bank.pid}/task/{bank.pid}/children").read_text().split()
@@ -150,10 +162,4 @@ def test_every_snapshot_adds_up_while_clients_are_killed(core, tmp_path):
     finally:
         bank.kill()
         bank.wait()
-    assert not re.search(r"Traceback", log.read_text()), log.read_text()[-3000:]
-    time.sleep(0.5)  # what died in the middle is rolled back when the server notices
-    auditor.look()
-    entries = check_what_was_done(core, tmp_path, in_flight=kills * plan.threads)
-    assert kills >= SECONDS / 3
-    assert auditor.snapshots >= SECONDS / 2
-    print(f"\n{core.db.engine.dialect.name}: {entries} entries by 64 clients, {auditor.snapshots} snapshots, {kills} kills, seed {SEED}")
+    return kills
