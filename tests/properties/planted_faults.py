@@ -12,8 +12,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.properties import planted_coupon_faults
+from tests.properties.faults import Fault
 
 ROOT = Path(__file__).parents[2]
 BOOKS, LEDGER, SERVICE = "server/points/books.py", "server/points/ledger.py", "server/points/service.py"
@@ -22,23 +24,6 @@ MACHINE = "tests/properties/test_book_machine.py"
 BANK = "tests/properties/test_bank.py"
 RULES = "tests/properties/test_rules_machine.py"
 RACES = "tests/points/test_service.py"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault.
-
-    Arguments:
-        name: what is wrong then.
-        tests: files of which one test at least must turn red.
-        changes: file, text, and what stands there instead.
-        servers: whether it is looked for on PostgreSQL and MariaDB as well.
-    """
-
-    name: str
-    tests: tuple[str, ...]
-    changes: tuple[tuple[str, str, str], ...]
-    servers: bool = False
 
 
 LOOK_UP = (BOOKS, '    row = _REPLAY.one_or_none(session, {"namespace": source.namespace, "key": source.key})', "    row = None")
@@ -124,7 +109,7 @@ def red_tests(folder, fault):
         command = [sys.executable, "-m", "pytest", "-q", "-rf", "--tb=no", "-p", "no:cacheprovider", "-m", "not full", *fault.tests]
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         if fault.servers:
-            command += ["-k", "races or race or snapshot or side_by_side"]
+            command += ["-k", "race or snapshot or side_by_side or at_once or many or same_source"]
         else:
             environment["HUIBAN_TEST_ENGINES"] = "sqlite"
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -144,7 +129,7 @@ def main():
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         copied(folder)
-        for fault in FAULTS:
+        for fault in (*FAULTS, *planted_coupon_faults.FAULTS):
             if word not in fault.name:
                 continue
             red = red_tests(folder, fault)
