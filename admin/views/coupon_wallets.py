@@ -26,6 +26,7 @@ from server.kernel.pagination import Page, PageRequest
 from server.kernel.text import N_
 from server.orders import queries as orders
 from server.staff.permissions import Permission
+from server.triggers import queries as triggers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +121,7 @@ class CouponsView(ConsoleView):
             people = [who for gift in gifts for who in (gift.from_member_id, gift.to_member_id) if who]
             names = member_names(session, [view.member_id, *people])
         member_href = console_url_or_none("members.detail", member_id=view.member_id)
+        rule = view.source.removeprefix(f"{triggers.NAMESPACE}/") if view.source.startswith(f"{triggers.NAMESPACE}/") else ""
         return DetailPage(
             title=view.name,
             subtitle=view.code,
@@ -133,6 +135,7 @@ class CouponsView(ConsoleView):
                         Field(N_("What the member reads"), sentence(view.terms, reader_language()), wide=True),
                         Field(N_("Template"), view.name, "link", href=console_url("coupon_templates.detail", template_id=view.template_id)),
                         Field(N_("Member"), names[view.member_id], "link" if member_href else "text", href=member_href),
+                        *([Field(N_("Given by rule"), rule, "link", href=_rule_url(rule))] if rule else []),
                         Field(N_("Valid from"), view.valid_from, "instant"),
                         Field(N_("Valid until"), view.valid_until, "instant"),
                         Field(N_("Kept until"), view.locked_until, "instant"),
@@ -235,6 +238,10 @@ def _redeem(session: Session, form: ScanForm, actor: Any) -> CouponView:
         first_order=orders.would_be_first(session, found.member_id, channel=_STORE_CHANNEL, external_no=form.external_no.data),
     )
     return view
+
+
+def _rule_url(code: str) -> str | None:
+    return console_url_or_none("coupon-triggers.detail", code=code)
 
 
 def _goods_of(coupon: CouponView, goods_fen: int) -> CartLine:

@@ -45,6 +45,7 @@ WHY: dict[str, str] = {
     GIVEN_TWICE: N_("Given once for each person"),
 }
 _UNDER_WAY = "under_way"
+_LEFT = "deleted"
 _IN_USE = frozenset({CouponState.LOCKED.value, CouponState.REDEEMED.value})
 
 
@@ -73,6 +74,7 @@ def give(session: Session, rule: RuleView, occasion: Occasion, *, now: datetime)
     """Give a rule's coupons for a happening, each once.
 
     One that cannot be had (sold out, budget used up, template paused) is written down with its reason and holds up none of the others.
+    Who has left the membership gets nothing, and nothing is written down.
 
     Arguments:
         session: of an open transaction.
@@ -84,7 +86,9 @@ def give(session: Session, rule: RuleView, occasion: Occasion, *, now: datetime)
         How many coupons were given.
     """
     member = members.find(session, occasion.member_id)
-    obstacle = occasion.obstacle or (NOT_ACTIVE if member is None or member.status != "active" else None)
+    if member is None or member.status == _LEFT:
+        return 0  # nobody to give to, and nothing for staff to look at
+    obstacle = occasion.obstacle or (NOT_ACTIVE if member.status != "active" else None)
     given: list[CouponView] = []
     # Templates are never deleted, and their codes never change.
     found = (coupon_queries.template_by_code(session, code) for code in rule.terms.coupons)

@@ -188,6 +188,10 @@ def test_the_page_of_a_rule_counts_what_was_given_redeemed_taken_back_refused_an
         assert words in page
     with core.db.reading() as session:
         assert queries.totals(session)["order"] == queries.GiftTotals(given=3, refused=1, revoked=1, kept=1)
+    with core.db.reading() as session:
+        coupon = client.get(f"/admin/coupons/{gifts(session)[0].coupon_id}").get_data(as_text=True)
+    assert "/admin/coupon-triggers/order" in coupon
+    assert "满200送20" in coupon
     listed = client.get(f"{HOME}gifts?state=kept").get_data(as_text=True)
     assert listed.count("已使用，无法收回</span>") == 1
     assert "没有自动发放过" in client.get(f"{HOME}gifts?card=nobody").get_data(as_text=True)

@@ -217,6 +217,8 @@ def test_work_broken_off_by_a_deadlock_is_done_again_and_no_more_than_said(core)
         core.db.run(always, attempts=3)
     assert len(tries) == 3
     assert not is_transient(DBAPIError("x", {}, ValueError("other")))
+    # A deadlock inside a savepoint on MariaDB: the savepoint is gone with the transaction, and that is what is told.
+    assert is_transient(DBAPIError("x", {}, ValueError(1305, "SAVEPOINT sa_savepoint_1 does not exist")))
 
 
 def test_a_reader_sees_no_half_done_work(core):

@@ -27,8 +27,10 @@ from server.staff import approvals
 from server.staff.approvals import Wanted
 from server.staff.permissions import ROLES
 from server.tiers import service as tiers
+from server.triggers.rules import TriggerKind
 from tests.admin.conftest import TOKEN, open_account, sign_in
 from tests.factories.orders import a_draft, an_order
+from tests.factories.triggers import a_trigger
 from tests.factories.world import World, a_world
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ _WORDS = {
     ("console_message-templates", "code"): "ticket_answered",
     ("console_tiers", "code"): "SELECT code FROM tiers",
     ("console_points-rules", "kind"): "per_amount",
+    ("console_coupon-triggers", "code"): "SELECT code FROM coupon_trigger_rules",
+    ("console_coupon-triggers", "kind"): "order_earned",
     ("console_points-months", "month"): "2026-05",
     ("console_partners", "key_id"): "SELECT key_id FROM partner_keys",
     ("console_tickets", "ticket_no"): "SELECT ticket_no FROM tickets",
@@ -172,6 +176,7 @@ def a_console(core: Core) -> Console:
         operations.open_incident(session, "test", "one", details={}, now=now)
         for rule in points.rule_versions(session):
             drafts.save(session, RuleDraft(rule.code, rule.kind, rule.name, rule.document), actor=staff, now=now)
+        a_trigger(session, TriggerKind.ORDER, now=now)
         dry_runs.ask(session, now.date(), now.date(), actor=staff, now=now)
         change = members.ProfileChange(birthday=Birthday("solar", 2, 3))
         members.update_profile(session, member, change, actor=MemberActor(member), now=now)

@@ -11,6 +11,7 @@ import pytest
 from server.flows import merge
 from server.triggers import giving, service
 from server.triggers.rules import TriggerKind
+from tasks.jobs import triggers as jobs
 from tests.conftest import START
 from tests.coupons.test_races import at_once, wide
 from tests.factories.members import a_member
@@ -133,4 +134,23 @@ def test_merges_among_welcomes_leave_one_for_each_person(core, settings):
     live = found(core, lambda s: [gift.member_id for gift in gifts(s, state="given")])
     assert sorted(live) == sorted(two for _, two in pairs)
     assert found(core, coupons).count("issued") == 6
+    core.close()
+
+
+def test_two_runs_of_winning_back_at_once_give_each_member_one(core, settings):
+    core = wide(core, settings, 4)
+    core.db.run(lambda s: a_trigger(s, TriggerKind.WIN_BACK, now=NOW, back_days=3))
+    for place in range(12):
+        at = NOW - timedelta(days=90 + place % 4)
+        core.db.run(lambda s, at=at, place=place: sold(s, a_sale_of(5_000, now=at, buyer=f"b{place}"), now=at))
+    gate = threading.Barrier(3)
+
+    def run(_number):
+        gate.wait()
+        return jobs.win_back(core, NOW)
+
+    with ThreadPoolExecutor(3) as pool:
+        given = list(pool.map(run, range(3)))
+    assert sum(given) == 12
+    assert found(core, coupons) == ["issued"] * 12
     core.close()

@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from server.flows import merge
 from server.kernel.errors import ConflictError
+from server.members.models import Member
 from server.orders import purchases
 from server.triggers import queries, service
 from server.triggers.rules import Terms, TriggerKind, lapse_days_to_do
@@ -239,3 +241,17 @@ def test_the_newest_order_of_each_member_is_found_page_by_page(core):
     rest = all_of(core, lambda s: purchases.last_bought(s, since, until, after=first[-1].member_id, limit=3))
     assert len({one.member_id for one in [*first, *rest]}) == len([*first, *rest]) == 5
     assert all(one.paid_at == NOW - days(90) + timedelta(hours=1) for one in first)
+
+
+def test_who_has_left_or_is_frozen_gets_nothing_and_only_the_frozen_are_listed(core):
+    a_rule(core)
+    frozen, left = (buyer(core, bought(core, NOW - days(90), name)) for name in ("frozen", "left"))
+
+    def change(session):
+        for member_id, status in ((frozen, "frozen"), (left, "deleted")):
+            session.execute(sa.update(Member).where(Member.id == member_id).values(status=status))
+
+    core.db.run(change)
+    assert run(core) == 0
+    assert [(gift.member_id, gift.problem) for gift in all_of(core, gifts)] == [(frozen, "member_not_active")]
+    assert all_of(core, queries.done_until, "back") == date(2026, 3, 17)
