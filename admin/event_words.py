@@ -72,6 +72,7 @@ JOBS: dict[str, str] = {
     "coupons.forget_seeds": N_("Erase the codes of files past their time"),
     "coupons.release_due": N_("Release coupons kept for orders"),
     "coupons.remind_expiring": N_("Remind of expiring coupons"),
+    "coupons.watch_limits": N_("Watch coupons' stock and budget"),
     "deliveries.sweep": N_("Take up events left lying"),
     "feedback.close_silent": N_("Close answered tickets"),
     "idempotency.forget": N_("Forget old answers to repeated requests"),

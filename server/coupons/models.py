@@ -89,6 +89,10 @@ class Coupon(Base):
     redeemed_at: Mapped[datetime | None]
     discount_fen: Mapped[int | None]
     sales_fen: Mapped[int | None]
+    # What a gift was worth to the shop: no till takes it off, and it is a cost all the same.
+    gift_fen: Mapped[int | None]
+    # Where it was redeemed: a store's code, empty for an order that is known to name none, NULL while nobody told.
+    store_code: Mapped[str | None] = mapped_column(sa.String(64))
     reminded_at: Mapped[datetime | None]
     # When a late return moved its end; it is moved once, or whoever buys and returns would keep a coupon for ever.
     grace_given_at: Mapped[datetime | None]
@@ -103,6 +107,9 @@ class Coupon(Base):
         sa.Index("ix_coupons_locked", "state", "locked_until"),
         sa.Index("ix_coupons_order", "channel", "external_no"),
         sa.Index("ix_coupons_template", "template_id", "issued_at", "id"),
+        # What the report counts lies in the indexes, so that it need not read the terms that make the rows wide.
+        sa.Index("ix_coupons_issued_day", "issued_day", "template_id", "source_namespace", "state", "valid_until"),
+        sa.Index("ix_coupons_redeemed", "redeemed_at"),
     )
 
 
@@ -128,6 +135,7 @@ class CouponTransition(Base):
     __table_args__ = table_args(
         sa.UniqueConstraint("coupon_id", "refund_id"),
         sa.Index("ix_coupon_transitions_coupon", "coupon_id", "occurred_at"),
+        sa.Index("ix_coupon_transitions_event", "event", "occurred_at"),
     )
 
 
@@ -286,6 +294,23 @@ class CouponRecall(Base):
         sa.CheckConstraint("begun_slot IS NULL OR begun_slot = file_id", name="slot_is_file"),
         sa.CheckConstraint("(state = 'done') = (finished_at IS NOT NULL)", name="done_has_instant"),
         sa.Index("ix_coupon_recalls_file", "file_id", "created_at"),
+    )
+
+
+class CouponLimitAlarm(Base):
+    """Of a template's stock or budget so much is gone that staff were told. A table of its own: claims never wait for it."""
+
+    __tablename__ = "coupon_limit_alarms"
+
+    template_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_templates.id"), primary_key=True)
+    what: Mapped[str] = mapped_column(sa.String(8), primary_key=True)
+    level: Mapped[int]
+    limit_value: Mapped[int]
+    raised_at: Mapped[datetime]
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("what IN ('stock','budget')", name="what_known"),
+        sa.CheckConstraint("level IN (80,100)", name="level_known"),
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from server.kernel.actors import Actor
 
 LOCK_TTL_SECONDS = 1800
+NO_STORE = ""
 
 
 def lock(
@@ -89,6 +90,7 @@ def redeem(
     actor: Actor,
     now: datetime,
     sales_fen: int | None = None,
+    store: str | None = None,
     member_id: UUID | None = None,
 ) -> CouponView:
     """Redeem a coupon for an order, once. The same order again finds it redeemed and changes nothing.
@@ -104,6 +106,7 @@ def redeem(
         actor: who redeems.
         now: when.
         sales_fen: what the order came to, if known; counted as driven sales.
+        store: the code of the store, ``NO_STORE`` for an order that is known to name none, None when it is not known.
         member_id: whose coupon it must be, when known.
 
     Raises:
@@ -112,6 +115,10 @@ def redeem(
     """
     row = _owned(session, coupon_id, member_id)
     if _held_for(row, CouponState.REDEEMED, channel, external_no):
+        # A till that told no store is often followed by the order, which does.
+        if row.store_code is None and store is not None:
+            row.store_code = store
+            session.flush()
         return coupon_view(row, now)
     if not _held_for(row, CouponState.LOCKED, channel, external_no):
         release_stale_lock(session, row, actor=actor, now=now)
@@ -125,6 +132,8 @@ def redeem(
         "redeemed_at": now,
         "discount_fen": discount_fen,
         "sales_fen": sales_fen,
+        "gift_fen": Terms.of_document(row.terms).gift_value_fen or None,
+        "store_code": store,
     }
     move(session, row, "redeem", actor=actor, now=now, changes=changes)
     tell(session, events.REDEEMED, row, now=now)
@@ -160,7 +169,8 @@ def return_(session: Session, coupon_id: UUID, *, refund_id: str, actor: Actor, 
     if ended and row.grace_given_at is None:
         until += timedelta(days=Terms.of_document(row.terms).return_grace_days)
     late = until <= now
-    changes = {**UNLOCKED, "redeemed_at": None, "discount_fen": None, "sales_fen": None}
+    told = ("redeemed_at", "discount_fen", "sales_fen", "gift_fen", "store_code")
+    changes = {**UNLOCKED, **dict.fromkeys(told)}
     if ended and not late:
         changes |= {"valid_until": until, "grace_given_at": now}
     move(session, row, "return_late" if late else "return", actor=actor, now=now, changes=changes, refund_id=refund_id)
