@@ -8,10 +8,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from server.coupons.models import Coupon, CouponTemplate
+from server.coupons.models import Coupon, CouponTemplate, CouponUse
 from server.coupons.queries import CLAIM_NAMESPACE
 from server.coupons.rules.states import CouponState
-from server.coupons.share_queries import corrections
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,27 +38,24 @@ class Funnel:
 
 
 def funnel(session: Session, template_id: UUID, *, now: datetime | None = None) -> Funnel:
-    """Return what became of a template's coupons, in two statements: the sums, and what sharing orders with others corrects."""
+    """Return what became of a template's coupons, in two statements."""
     ended = sa.false() if now is None else sa.and_(Coupon.state == CouponState.ISSUED, Coupon.valid_until <= now)
-    used = Coupon.state == CouponState.REDEEMED
-    cost = sa.func.coalesce(Coupon.discount_fen, 0) + sa.func.coalesce(Coupon.gift_fen, 0)
     counts: dict[str, int] = {}
-    claimed = discount = sales = 0
-    for state, number, by_claim, taken_off, sold in session.execute(
+    claimed = 0
+    for state, number, by_claim in session.execute(
         sa.select(
             sa.case((ended, CouponState.EXPIRED.value), else_=Coupon.state).label("effective"),
             sa.func.count(),
             sa.func.sum(sa.case((Coupon.source_namespace == CLAIM_NAMESPACE, 1), else_=0)),
-            sa.func.sum(sa.case((used, cost), else_=0)),
-            sa.func.sum(sa.case((used, sa.func.coalesce(Coupon.sales_fen, 0)), else_=0)),
         )
         .where(Coupon.template_id == template_id)
         .group_by("effective")
     ):
         counts[state] = int(number)
         claimed += int(by_claim)
-        discount += int(taken_off)
-        sales += int(sold)
+    cost, sales = session.execute(
+        sa.select(sa.func.sum(CouponUse.cost_fen), sa.func.sum(CouponUse.part_fen)).where(CouponUse.template_id == template_id)
+    ).one()
     return Funnel(
         issued=sum(counts.values()),
         claimed=claimed,
@@ -68,8 +64,8 @@ def funnel(session: Session, template_id: UUID, *, now: datetime | None = None) 
         redeemed=counts.get("redeemed", 0),
         expired=counts.get("expired", 0),
         voided=counts.get("voided", 0),
-        discount_fen=discount,
-        sales_fen=sales + sum(each.fen for each in corrections(session, template_id=template_id) if each.template_id == template_id),
+        discount_fen=int(cost or 0),
+        sales_fen=int(sales or 0),
     )
 
 

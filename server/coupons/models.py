@@ -89,10 +89,6 @@ class Coupon(Base):
     redeemed_at: Mapped[datetime | None]
     discount_fen: Mapped[int | None]
     sales_fen: Mapped[int | None]
-    # What a gift was worth to the shop: no till takes it off, and it is a cost all the same.
-    gift_fen: Mapped[int | None]
-    # Where it was redeemed: a store's code, empty for an order that is known to name none, NULL while nobody told.
-    store_code: Mapped[str | None] = mapped_column(sa.String(64))
     reminded_at: Mapped[datetime | None]
     # When a late return moved its end; it is moved once, or whoever buys and returns would keep a coupon for ever.
     grace_given_at: Mapped[datetime | None]
@@ -107,9 +103,8 @@ class Coupon(Base):
         sa.Index("ix_coupons_locked", "state", "locked_until"),
         sa.Index("ix_coupons_order", "channel", "external_no"),
         sa.Index("ix_coupons_template", "template_id", "issued_at", "id"),
-        # What the report counts lies in the indexes, so that it need not read the terms that make the rows wide.
+        # What the report counts lies in the index, so that it need not read the terms that make the rows wide.
         sa.Index("ix_coupons_issued_day", "issued_day", "template_id", "source_namespace", "state", "valid_until"),
-        sa.Index("ix_coupons_redeemed", "redeemed_at"),
     )
 
 
@@ -136,6 +131,37 @@ class CouponTransition(Base):
         sa.UniqueConstraint("coupon_id", "refund_id"),
         sa.Index("ix_coupon_transitions_coupon", "coupon_id", "occurred_at"),
         sa.Index("ix_coupon_transitions_event", "event", "occurred_at"),
+    )
+
+
+class CouponUse(Base):
+    """A coupon that stands redeemed, with what reports sum up; a return takes the row away.
+
+    ``place`` counts the coupons of one order: it is UNIQUE, so those who redeem several of them at once come one after the other, and
+    the last one sees all that share the order's sales.
+    """
+
+    __tablename__ = "coupon_uses"
+
+    coupon_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupons.id"), primary_key=True)
+    template_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_templates.id"))
+    source_namespace: Mapped[str] = mapped_column(sa.String(60))
+    channel: Mapped[str] = mapped_column(sa.String(64))
+    external_no: Mapped[str] = mapped_column(sa.String(64))
+    place: Mapped[int]
+    # A store's code, empty for an order that is known to name none, NULL while nobody told.
+    store_code: Mapped[str | None] = mapped_column(sa.String(64))
+    day: Mapped[date]
+    # What it took off, or what its gift was worth; NULL when nobody told.
+    cost_fen: Mapped[int | None]
+    sales_fen: Mapped[int | None]
+    part_fen: Mapped[int]
+
+    __table_args__ = table_args(
+        sa.UniqueConstraint("channel", "external_no", "place"),
+        sa.CheckConstraint("place >= 1 AND part_fen >= 0", name="counts_positive"),
+        sa.Index("ix_coupon_uses_day", "day", "template_id"),
+        sa.Index("ix_coupon_uses_template", "template_id", "day"),
     )
 
 

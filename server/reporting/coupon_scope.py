@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -103,11 +103,6 @@ class Figures:
         """Add to some of the figures."""
         for name, amount in amounts.items():
             setattr(self, name, getattr(self, name) + amount)
-
-    @property
-    def any(self) -> bool:
-        """Tell whether there is anything to show."""
-        return any(getattr(self, one.name) for one in fields(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,24 @@
 """The coupon report: what was issued in a range of business days and became of it, what was redeemed, what it cost and sold.
 
 Tables are named here by text: the store of a redemption may be known to the order only. Definitions: ``coupon_scope.Figures``.
-Six statements whatever the size; the sums come grouped, and only coupons that share an order with others are read one by one.
+Five statements whatever the size, each a range of an index, and the sums come grouped. Days are those the rows were written with, so
+no engine needs to know the shop's time zone, except for returns, whose edges are instants.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from server.coupons.share_queries import corrections
-from server.kernel.clock import end_of_day
 from server.kernel.column_types import UtcDateTime, UuidType
-from server.kernel.db import one_of, zone_of
+from server.kernel.db import zone_of
 from server.reporting.coupon_scope import NO_STORE, UNKNOWN_STORE, CouponReport, Day, Figures, Row, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
+    from datetime import date, datetime
 
     from sqlalchemy.orm import Session
 
@@ -33,13 +30,17 @@ _coupons = sa.table(
     sa.column("valid_until", UtcDateTime()),
     sa.column("issued_day", sa.Date()),
     sa.column("source_namespace", sa.String()),
+)
+_uses = sa.table(
+    "coupon_uses",
+    sa.column("template_id", UuidType()),
+    sa.column("source_namespace", sa.String()),
     sa.column("channel", sa.String()),
     sa.column("external_no", sa.String()),
     sa.column("store_code", sa.String()),
-    sa.column("redeemed_at", UtcDateTime()),
-    sa.column("discount_fen", sa.BigInteger()),
-    sa.column("gift_fen", sa.BigInteger()),
-    sa.column("sales_fen", sa.BigInteger()),
+    sa.column("day", sa.Date()),
+    sa.column("cost_fen", sa.BigInteger()),
+    sa.column("part_fen", sa.BigInteger()),
 )
 _moves = sa.table(
     "coupon_transitions",
@@ -50,41 +51,40 @@ _moves = sa.table(
 )
 _orders = sa.table("orders", sa.column("channel", sa.String()), sa.column("external_no", sa.String()), sa.column("store_code", sa.String()))
 
-_of = _coupons.c
-_COST = sa.func.coalesce(_of.discount_fen, 0) + sa.func.coalesce(_of.gift_fen, 0)
-_UNTOLD = sa.case((sa.and_(_of.discount_fen.is_(None), _of.gift_fen.is_(None)), 1), else_=0)
+_of, _use = _coupons.c, _uses.c
 # Asked of the order only where the redemption told nothing; still NULL when there is no such order.
 _order_store = (
     sa.select(sa.func.coalesce(_orders.c.store_code, ""))
-    .where(_orders.c.channel == _of.channel, _orders.c.external_no == _of.external_no)
-    .correlate(_coupons)
+    .where(_orders.c.channel == _use.channel, _orders.c.external_no == _use.external_no)
+    .correlate(_uses)
     .scalar_subquery()
 )
-_sold_in = sa.case((_of.store_code.is_not(None), _of.store_code), else_=_order_store)
-
+_sold_in = sa.case((_use.store_code.is_not(None), _use.store_code), else_=_order_store)
+_SUMS = (
+    sa.func.count(),
+    sa.func.sum(sa.case((_use.cost_fen.is_(None), 1), else_=0)),
+    sa.func.sum(sa.func.coalesce(_use.cost_fen, 0)),
+    sa.func.sum(_use.part_fen),
+)
+_FATES = {"issued": "held", "locked": "held", "redeemed": "used", "expired": "expired", "voided": "voided"}
 
 # The places of a cut among the keys of a row.
 _TEMPLATE, _STORE, _CHANNEL, _WAY = range(4)
 
 
-class _Sums:
-    """The figures of a report as they are summed up, from rows keyed by template, store, channel and way in."""
+class _Cuts:
+    """The figures of a report as they are summed up: each row goes to every cut of which its key is known."""
 
     def __init__(self) -> None:
-        self.total = (Figures(), Figures())
-        self.cuts: tuple[dict[str, Figures], ...] = tuple(defaultdict(Figures) for _ in range(4))
+        self.by: tuple[dict[str, Figures], ...] = tuple(defaultdict(Figures) for _ in range(4))
 
-    def add(self, now: int, keys: tuple[str | None, ...], **amounts: int) -> None:
-        """Add to the range, or the range before, and to each cut of which the key is known."""
-        self.total[0 if now else 1].add(**amounts)
-        if now:
-            for cut, key in zip(self.cuts, keys, strict=True):
-                if key is not None:
-                    cut[key].add(**amounts)
+    def of(self, *keys: str | None) -> list[Figures]:
+        """Return the figures that a row of template, store, channel and way in belongs to."""
+        return [cut[key] for cut, key in zip(self.by, keys, strict=True) if key is not None]
 
     def rows(self, cut: int) -> list[Row]:
         """Return one cut, what cost most first."""
-        rows = [Row(key, figures) for key, figures in self.cuts[cut].items() if figures.any]
+        rows = [Row(key, figures) for key, figures in self.by[cut].items()]
         return sorted(rows, key=lambda row: (-row.figures.cost_fen, -row.figures.redeemed, -row.figures.issued, row.key))
 
 
@@ -96,154 +96,120 @@ def coupon_report(session: Session, scope: Scope, *, now: datetime) -> CouponRep
         scope: which days and coupons.
         now: the present instant, which decides what has expired.
     """
-    zone = zone_of(session)
-    sums = _Sums()
-    days = {scope.first + timedelta(days=place): Day(scope.first + timedelta(days=place)) for place in range(scope.days)}
+    total, before, cuts = Figures(), Figures(), _Cuts()
+    days = {day: Day(day) for day in (scope.first + timedelta(days=place) for place in range(scope.days))}
     if not scope.by_use:
-        _issued(session, scope, sums, now)
-        for day, number in session.execute(_by_issue_day(scope)):
-            days[day].issued = int(number)
-    _redeemed(session, scope, sums, zone)
-    _shared(session, scope, sums, zone)
-    wanted = list(days.values())
-    for place, number, cost in session.execute(_by_use_day(scope, zone)):
-        wanted[int(place)].redeemed, wanted[int(place)].cost_fen = int(number), int(cost)
+        _issued_by_day(session, scope, total, before, days, now)
+        _issued_by_cut(session, scope, cuts, now)
+    _used_by_day(session, scope, total, before, days)
+    _used_by_cut(session, scope, cuts)
     if scope.store is None:
-        _returned(session, scope, sums, zone)
+        _returned(session, scope, total, before, cuts)
     return CouponReport(
-        total=sums.total[0],
-        before=sums.total[1],
-        templates=sums.rows(_TEMPLATE),
-        stores=sums.rows(_STORE),
-        channels=sums.rows(_CHANNEL),
-        ways=sums.rows(_WAY),
-        days=wanted,
+        total=total,
+        before=before,
+        templates=cuts.rows(_TEMPLATE),
+        stores=cuts.rows(_STORE),
+        channels=cuts.rows(_CHANNEL),
+        ways=cuts.rows(_WAY),
+        days=list(days.values()),
         issues=not scope.by_use,
         returns=scope.store is None,
     )
 
 
-def _narrowed(scope: Scope, *, by_use: bool) -> list[sa.ColumnElement[bool]]:
-    """Return what the filters ask for, beside the days."""
+def _narrowed(scope: Scope, of: Any) -> list[sa.ColumnElement[bool]]:
+    """Return what the filters ask for of coupons, or of their uses."""
     found: list[sa.ColumnElement[bool]] = []
     if scope.template_id is not None:
-        found.append(_of.template_id == scope.template_id)
+        found.append(of.template_id == scope.template_id)
     if scope.way is not None:
-        found.append(_of.source_namespace == scope.way)
-    if by_use and scope.channel is not None:
-        found.append(_of.channel == scope.channel)
-    if by_use and scope.store is not None:
+        found.append(of.source_namespace == scope.way)
+    return found
+
+
+def _issued_in(scope: Scope, first: date) -> list[sa.ColumnElement[bool]]:
+    return [_of.issued_day >= first, _of.issued_day <= scope.last, *_narrowed(scope, _of)]
+
+
+def _used_in(scope: Scope, first: date) -> list[sa.ColumnElement[bool]]:
+    found = [_use.day >= first, _use.day <= scope.last, *_narrowed(scope, _use)]
+    if scope.channel is not None:
+        found.append(_use.channel == scope.channel)
+    if scope.store is not None:
         by_store = {UNKNOWN_STORE: _sold_in.is_(None), NO_STORE: _sold_in == ""}
         found.append(by_store.get(scope.store, _sold_in == scope.store))
     return found
 
 
-def _used(scope: Scope, since: datetime, until: datetime) -> list[sa.ColumnElement[bool]]:
-    return [_of.state == "redeemed", _of.redeemed_at >= since, _of.redeemed_at < until, *_narrowed(scope, by_use=True)]
+def _ended(now: datetime) -> sa.ColumnElement[int]:
+    """Return how many coupons are over although nobody has swept them yet."""
+    return sa.func.sum(sa.case((sa.and_(_of.state == "issued", _of.valid_until <= now), 1), else_=0))
 
 
-def _issued(session: Session, scope: Scope, sums: _Sums, now: datetime) -> None:
-    ended = sa.and_(_of.state == "issued", _of.valid_until <= now)
+def _count_issued(figures: Figures, state: str, number: int, ended: int) -> None:
+    figures.add(issued=number, **{_FATES[state]: number - ended})
+    figures.expired += ended
+
+
+def _issued_by_day(session: Session, scope: Scope, total: Figures, before: Figures, days: dict[date, Day], now: datetime) -> None:
+    counted = sa.select(_of.issued_day, _of.state, sa.func.count(), _ended(now)).where(*_issued_in(scope, scope.before))
+    for day, state, number, ended in session.execute(counted.group_by(_of.issued_day, _of.state)):
+        _count_issued(total if day in days else before, state, int(number), int(ended))
+        if day in days:
+            days[day].issued += int(number)
+
+
+def _issued_by_cut(session: Session, scope: Scope, cuts: _Cuts, now: datetime) -> None:
+    keys = (_of.template_id, _of.source_namespace, _of.state)
+    counted = sa.select(*keys, sa.func.count(), _ended(now)).where(*_issued_in(scope, scope.first)).group_by(*keys)
+    for template_id, way, state, number, ended in session.execute(counted):
+        for figures in cuts.of(str(template_id), None, None, way):
+            _count_issued(figures, state, int(number), int(ended))
+
+
+def _count_used(figures: Figures, number: int, untold: int, cost: int, sales: int) -> None:
+    figures.redeemed += number
+    figures.untold += untold
+    figures.cost_fen += cost
+    figures.sales_fen += sales
+
+
+def _used_by_day(session: Session, scope: Scope, total: Figures, before: Figures, days: dict[date, Day]) -> None:
+    for day, *sums in session.execute(sa.select(_use.day, *_SUMS).where(*_used_in(scope, scope.before)).group_by(_use.day)):
+        number, untold, cost, sales = (int(each) for each in sums)
+        _count_used(total if day in days else before, number, untold, cost, sales)
+        if day in days:
+            days[day].redeemed, days[day].cost_fen = number, cost
+
+
+def _used_by_cut(session: Session, scope: Scope, cuts: _Cuts) -> None:
+    keys = (_use.template_id, _use.source_namespace, _use.channel)
+    summed: sa.Select[Any] = sa.select(*keys, _sold_in.label("sold_in"), *_SUMS).where(*_used_in(scope, scope.first))
+    for template_id, way, channel, store, *sums in session.execute(summed.group_by(*keys, "sold_in")):
+        sold_in = UNKNOWN_STORE if store is None else store or NO_STORE
+        number, untold, cost, sales = (int(each) for each in sums)
+        for figures in cuts.of(str(template_id), sold_in, channel, way):
+            _count_used(figures, number, untold, cost, sales)
+
+
+def _returned(session: Session, scope: Scope, total: Figures, before: Figures, cuts: _Cuts) -> None:
+    since, middle, until = scope.edges(zone_of(session))
+    keys = (_of.template_id, _of.source_namespace, _moves.c.channel)
     counted = (
-        sa.select(
-            sa.case((_of.issued_day >= scope.first, 1), else_=0).label("in_range"),
-            _of.template_id,
-            _of.source_namespace,
-            sa.case((ended, "expired"), else_=_of.state).label("fate"),
-            sa.func.count(),
-        )
-        .where(_of.issued_day >= scope.before, _of.issued_day <= scope.last, *_narrowed(scope, by_use=False))
-        .group_by("in_range", _of.template_id, _of.source_namespace, "fate")
-    )
-    fates = {"issued": "held", "locked": "held", "redeemed": "used", "expired": "expired", "voided": "voided"}
-    for in_range, template_id, way, fate, number in session.execute(counted):
-        sums.add(in_range, (str(template_id), None, None, way), issued=int(number), **{fates[fate]: int(number)})
-
-
-def _by_issue_day(scope: Scope) -> sa.Select[Any]:
-    return (
-        sa.select(_of.issued_day, sa.func.count())
-        .where(_of.issued_day >= scope.first, _of.issued_day <= scope.last, *_narrowed(scope, by_use=False))
-        .group_by(_of.issued_day)
-    )
-
-
-def _redeemed(session: Session, scope: Scope, sums: _Sums, zone: ZoneInfo) -> None:
-    since, middle, until = scope.edges(zone)
-    summed: sa.Select[Any] = (
-        sa.select(
-            *_keys(middle),
-            sa.func.count(),
-            sa.func.sum(_UNTOLD),
-            sa.func.sum(_COST),
-            sa.func.sum(sa.func.coalesce(_of.sales_fen, 0)),
-        )
-        .where(*_used(scope, since, until))
-        .group_by("in_range", _of.template_id, _of.source_namespace, _of.channel, "sold_in")
-    )
-    for in_range, template_id, way, channel, store, number, untold, cost, sales in session.execute(summed):
-        keys = (str(template_id), _store_key(store), channel, way)
-        sums.add(in_range, keys, redeemed=int(number), untold=int(untold), cost_fen=int(cost), sales_fen=int(sales))
-
-
-def _shared(session: Session, scope: Scope, sums: _Sums, zone: ZoneInfo) -> None:
-    """Correct the sales of coupons that share their order with others: the parts are of the sale, not each the whole of it."""
-    since, middle, until = scope.edges(zone)
-    fen = {each.coupon_id: each.fen for each in corrections(session, template_id=scope.template_id, since=since, until=until)}
-    if not fen:
-        return
-    rows: sa.Select[Any] = sa.select(*_keys(middle), _of.id).where(one_of(session, _of.id, fen), *_used(scope, since, until))
-    for in_range, template_id, way, channel, store, coupon_id in session.execute(rows):
-        sums.add(in_range, (str(template_id), _store_key(store), channel, way), sales_fen=fen[coupon_id])
-
-
-def _by_use_day(scope: Scope, zone: ZoneInfo) -> sa.Select[Any]:
-    _, since, until = scope.edges(zone)
-    place = _day_place(_of.redeemed_at, scope.first, 0, scope.days, lambda day: end_of_day(day, zone))
-    return sa.select(place.label("day_no"), sa.func.count(), sa.func.sum(_COST)).where(*_used(scope, since, until)).group_by("day_no")
-
-
-def _returned(session: Session, scope: Scope, sums: _Sums, zone: ZoneInfo) -> None:
-    since, middle, until = scope.edges(zone)
-    counted = (
-        sa.select(
-            sa.case((_moves.c.occurred_at >= middle, 1), else_=0).label("in_range"),
-            _of.template_id,
-            _of.source_namespace,
-            _moves.c.channel,
-            sa.func.count(),
-        )
+        sa.select(sa.case((_moves.c.occurred_at >= middle, 1), else_=0).label("in_range"), *keys, sa.func.count())
         .select_from(_moves.join(_coupons, _of.id == _moves.c.coupon_id))
         .where(
             _moves.c.event.in_(("return", "return_late")),
             _moves.c.occurred_at >= since,
             _moves.c.occurred_at < until,
-            *_narrowed(scope, by_use=False),
+            *_narrowed(scope, _of),
         )
-        .group_by("in_range", _of.template_id, _of.source_namespace, _moves.c.channel)
+        .group_by("in_range", *keys)
     )
     if scope.channel is not None:
         counted = counted.where(_moves.c.channel == scope.channel)
     for in_range, template_id, way, channel, number in session.execute(counted):
-        sums.add(in_range, (str(template_id), None, channel, way), returned=int(number))
-
-
-def _keys(middle: datetime) -> tuple[Any, ...]:
-    in_range = sa.case((_of.redeemed_at >= middle, 1), else_=0).label("in_range")
-    return in_range, _of.template_id, _of.source_namespace, _of.channel, _sold_in.label("sold_in")
-
-
-def _store_key(code: str | None) -> str:
-    return UNKNOWN_STORE if code is None else code or NO_STORE
-
-
-def _day_place(at: sa.ColumnElement[Any], first: date, low: int, high: int, end: Callable[[date], datetime]) -> sa.ColumnElement[Any]:
-    """Return which of the days ``[low, high)`` counted from the first an instant falls on.
-
-    By halves, so that a year asks nine questions of a row. The edges are instants: no engine needs to know the shop's time zone.
-    """
-    if high - low == 1:
-        return sa.literal_column(str(low))
-    middle = (low + high) // 2
-    edge = end(first + timedelta(days=middle - 1))
-    return sa.case((at < edge, _day_place(at, first, low, middle, end)), else_=_day_place(at, first, middle, high, end))
+        into = [total, *cuts.of(str(template_id), None, channel, way)] if in_range else [before]
+        for figures in into:
+            figures.returned += int(number)

@@ -4,11 +4,12 @@ from server.coupons.service.alarms import LimitNews, watch_limits
 from server.coupons.service.code_batches import CodesFile, forget_seeds, make_batch, make_codes, open_file, stop_batch
 from server.coupons.service.codes import CodeClaim, claim_by_code, forget_tries
 from server.coupons.service.issuing import IssueOutcome, claim, issue, issue_many
-from server.coupons.service.lifecycle import NO_STORE, forget_member, lock, merge_members, redeem, return_, unlock, void
+from server.coupons.service.lifecycle import forget_member, lock, merge_members, redeem, return_, unlock, void
 from server.coupons.service.promising import QuotedOrder, lock_as_quoted, redeem_as_quoted
 from server.coupons.service.quoting import claim_centre, quote, redeem_for_lines, redemption_quote
 from server.coupons.service.sweeping import expire_due, release_due, remind_expiring
 from server.coupons.service.templates import create_template, pause, publish_template, update
+from server.coupons.service.uses import NO_STORE
 
 __all__ = [
     "NO_STORE",

@@ -15,6 +15,7 @@ from server.coupons.queries import CouponView, coupon_view
 from server.coupons.rules.states import CouponState
 from server.coupons.rules.terms import Terms
 from server.coupons.service.steps import UNLOCKED, locked_coupon, move, release_budget, release_stale_lock, tell
+from server.coupons.service.uses import erase_use, tell_store, write_use
 from server.kernel.actors import PartnerActor, StaffActor
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from server.kernel.actors import Actor
 
 LOCK_TTL_SECONDS = 1800
-NO_STORE = ""
 
 
 def lock(
@@ -116,9 +116,8 @@ def redeem(
     row = _owned(session, coupon_id, member_id)
     if _held_for(row, CouponState.REDEEMED, channel, external_no):
         # A till that told no store is often followed by the order, which does.
-        if row.store_code is None and store is not None:
-            row.store_code = store
-            session.flush()
+        if store is not None:
+            tell_store(session, row.id, store)
         return coupon_view(row, now)
     if not _held_for(row, CouponState.LOCKED, channel, external_no):
         release_stale_lock(session, row, actor=actor, now=now)
@@ -132,10 +131,9 @@ def redeem(
         "redeemed_at": now,
         "discount_fen": discount_fen,
         "sales_fen": sales_fen,
-        "gift_fen": Terms.of_document(row.terms).gift_value_fen or None,
-        "store_code": store,
     }
     move(session, row, "redeem", actor=actor, now=now, changes=changes)
+    write_use(session, row, store=store, now=now)
     tell(session, events.REDEEMED, row, now=now)
     if isinstance(actor, (StaffActor, PartnerActor)):
         _audit(session, row, "coupon.redeem", actor=actor, now=now, reason=None)
@@ -169,8 +167,8 @@ def return_(session: Session, coupon_id: UUID, *, refund_id: str, actor: Actor, 
     if ended and row.grace_given_at is None:
         until += timedelta(days=Terms.of_document(row.terms).return_grace_days)
     late = until <= now
-    told = ("redeemed_at", "discount_fen", "sales_fen", "gift_fen", "store_code")
-    changes = {**UNLOCKED, **dict.fromkeys(told)}
+    changes = {**UNLOCKED, "redeemed_at": None, "discount_fen": None, "sales_fen": None}
+    erase_use(session, row)
     if ended and not late:
         changes |= {"valid_until": until, "grace_given_at": now}
     move(session, row, "return_late" if late else "return", actor=actor, now=now, changes=changes, refund_id=refund_id)
