@@ -137,8 +137,8 @@ class CouponTransition(Base):
 class CouponUse(Base):
     """A coupon that stands redeemed, with what reports sum up; a return takes the row away.
 
-    ``place`` counts the coupons of one order: it is UNIQUE, so those who redeem several of them at once come one after the other, and
-    the last one sees all that share the order's sales.
+    ``place`` counts the coupons of one order: it is UNIQUE, so those who redeem the first ones at once come one after the other, and
+    later ones wait for the rows of those before; whoever is last sees all that share the order's sales.
     """
 
     __tablename__ = "coupon_uses"

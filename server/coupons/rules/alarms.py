@@ -26,7 +26,7 @@ def level_of(used: int, limit: int, least: int) -> int:
 def standing_level(used: int, limit: int, least: int, *, raised: int, raised_limit: int) -> int:
     """Return the level at which an alarm stands, given the one that was raised before.
 
-    A level once raised stands until the limit is changed, or until five percent of the limit have come back.
+    A level once raised stands until the limit is changed, or until more than five percent of the limit have come back.
 
     Arguments:
         used: as in ``level_of``.

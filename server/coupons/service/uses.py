@@ -75,14 +75,20 @@ def tell_store(session: Session, coupon_id: UUID, store: str) -> None:
 
 
 def _of_order(session: Session, row: Coupon) -> Sequence[CouponUse]:
-    """Return the uses of a coupon's order, locked, in the order in which every one locks them."""
-    return session.scalars(
+    """Return the uses of a coupon's order, locked, in the order in which everyone locks them.
+
+    Read twice: while the first reading waits for somebody's lock, PostgreSQL goes on looking at the rows as they were when it began,
+    and what was committed meanwhile is seen by the second one only.
+    """
+    uses = (
         sa.select(CouponUse)
         .where(CouponUse.channel == row.channel, CouponUse.external_no == row.external_no)
         .order_by(CouponUse.coupon_id)
         .with_for_update()
         .execution_options(populate_existing=True)
-    ).all()
+    )
+    session.scalars(uses).all()
+    return session.scalars(uses).all()
 
 
 def _share_out(uses: Sequence[CouponUse]) -> None:
