@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _DAYS = 30
 _CUTS = {"template": N_("By template"), "store": N_("By store"), "channel": N_("By channel"), "way": N_("By way in")}
+_HEADINGS = {"template": N_("Template"), "store": N_("Store"), "channel": N_("Channel"), "way": N_("Way in")}
 _ORDERS = {
     "cost_fen": N_("Coupon cost"),
     "sales_fen": N_("Driven sales"),
@@ -98,13 +99,13 @@ class CouponReportView(ConsoleView):
         rows = {"template": report.templates, "store": report.stores, "channel": report.channels, "way": report.ways}[cut]
         order = reader.asked.choice("sort") or "cost_fen"
         heading = Column(
-            _CUTS[cut],
+            _HEADINGS[cut],
             reader.names[cut],
             "link",
             href=lambda row: self._narrower(cut, row),
         )
         table = Table(
-            columns(report, heading, by_use=cut in {"store", "channel"}),
+            columns(report, heading, cut),
             # Sorting keeps the order of what is equal: what cost most first.
             sorted(rows, key=lambda row: -(getattr(row.figures, order) or 0)),
             empty=N_("No coupons in this range"),

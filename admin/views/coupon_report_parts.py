@@ -80,7 +80,9 @@ FIGURES = (
     _Of("sales_fen", N_("Driven sales"), SALES_TIP, "money"),
     _Of("sales_per_yuan", N_("Sales per yuan"), N_("Driven sales for each yuan that coupons cost."), "money"),
 )
-_BY_USE = ("redeemed", "cost_fen", "untold", "sales_fen", "sales_per_yuan")
+# What the tables show: the rest would make them wider than most screens.
+_OF_ISSUED = ("issued", "used", "rate", "expired")
+_BY_USE = ("redeemed", "returned", "cost_fen", "sales_fen", "sales_per_yuan")
 
 
 def written(value: int | None, kind: str) -> str:
@@ -99,13 +101,14 @@ def cards(report: CouponReport) -> list[Compared]:
     ]
 
 
-def columns(report: CouponReport, heading: Column, *, by_use: bool) -> list[Column]:
+def columns(report: CouponReport, heading: Column, cut: str) -> list[Column]:
     """Return the columns of a table.
 
     Arguments:
         report: says what is known.
         heading: the first column, what its rows are.
-        by_use: by where coupons are redeemed: what is issued belongs to no store and no channel.
+        cut: ``template``, ``store``, ``channel`` or ``way``: what is issued belongs to no store and no channel, what is returned to
+            no store.
     """
 
     def reader(name: str) -> Callable[[Row], Any]:
@@ -114,7 +117,8 @@ def columns(report: CouponReport, heading: Column, *, by_use: bool) -> list[Colu
     def rate(row: Row) -> str:
         return written(row.figures.rate, "rate")
 
-    kept = [one for one in FIGURES if (one.name in _BY_USE) or (not by_use and (not one.known or getattr(report, one.known)))]
+    wanted = {*_BY_USE} - {"returned"} if cut == "store" else {*_BY_USE} if cut == "channel" else {*_OF_ISSUED, *_BY_USE}
+    kept = [one for one in FIGURES if one.name in wanted and (not one.known or getattr(report, one.known))]
     return [
         heading,
         *(
