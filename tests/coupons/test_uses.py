@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.coupons import service
@@ -24,6 +24,8 @@ NOW = START
 
 
 @given(st.integers(0, 10**9), st.lists(st.integers(0, 10**7), min_size=1, max_size=8))
+@example(10_001, [0, 0, 0])
+@example(10_001, [2000, 1000])
 def test_the_parts_add_up_to_the_sale_and_none_is_a_fen_from_its_exact_share(sales, costs):
     parts = shares_fen(sales, costs)
     whole = sum(costs)
