@@ -36,7 +36,7 @@ ALARM_WORDS = {
 
 def alarm_words(alarm: AlarmView) -> str:
     """Return what an alarm says, an English msgid."""
-    return ALARM_WORDS[alarm.what, alarm.level == GONE]
+    return ALARM_WORDS[alarm.what, alarm.percent == GONE]
 
 
 def alarm_notice(alarms: Sequence[AlarmView]) -> str:

@@ -41,12 +41,12 @@ _ORDERS = {
     "cost_fen": N_("Coupon cost"),
     "sales_fen": N_("Driven sales"),
     "sales_per_yuan": N_("Sales per yuan"),
-    "redeemed": N_("Redeemed in the range"),
-    "issued": N_("Issued in the range"),
+    "redeemed": N_("All redeemed"),
+    "issued": N_("New coupons"),
     "rate": N_("Redemption rate"),
 }
 _STORES = {UNKNOWN_STORE: N_("Unknown store"), NO_STORE: N_("No store (online)")}
-_BY_USE = N_(
+_BY_REDEMPTION = N_(
     "Where a coupon will be redeemed is not known before it is: a store or channel narrows down what was redeemed, "
     "and figures of issuing are left out."
 )
@@ -72,7 +72,7 @@ class CouponReportView(ConsoleView):
             alarms = alarm_queries.standing(session)
         listed = self._listed(reader, report)
         notices = [_CUT_SHORT] if reader.cut_short else []
-        notices += [_BY_USE] if reader.scope.by_use else []
+        notices += [_BY_REDEMPTION] if reader.scope.by_redemption else []
         return listed.render(
             self,
             "console/coupon_report.html",
@@ -139,8 +139,10 @@ class _Reader:
         templates = {str(template_id): name for template_id, name in funnel_queries.template_names(session).items()}
         stores = {place.code: place.name for place in catalogue.stores(session, PageRequest(MAX_LIMIT)).items}
         self.filters = _filters(templates, {**stores, **_STORES})
-        self.asked = read_filters(self.filters)
-        self.scope, self.cut_short = _scope(self.asked)
+        asked = read_filters(self.filters)
+        self.scope, self.cut_short = _scope(asked)
+        days = {"days_from": self.scope.first.isoformat(), "days_to": self.scope.last.isoformat()}
+        self.asked = Asked(asked.values | days, frozenset(name for name in days if not asked.text(name)))
         report = coupon_report(session, self.scope, now=now())
         older = [UUID(row.key) for row in report.templates if row.key not in templates]
         if older:
@@ -168,12 +170,11 @@ def _filters(templates: dict[str, str], stores: dict[str, str]) -> list[Filter]:
 
 
 def _scope(asked: Asked) -> tuple[Scope, bool]:
-    """Return the scope that is asked for and whether its days had to be cut short; the days are put into the search block."""
+    """Return the scope that is asked for, the last days unless others are, and whether its days had to be cut short."""
     last = _day(asked, "days_to") or business_date(now(), core().settings.zone)
     first = _day(asked, "days_from") or last - timedelta(days=_DAYS - 1)
     first, last = min(first, last), max(first, last)
     earliest = last - timedelta(days=MAX_DAYS - 1)
-    asked.values.update(days_from=max(first, earliest).isoformat(), days_to=last.isoformat())
     template = asked.choice("template")
     scope = Scope(
         first=max(first, earliest),

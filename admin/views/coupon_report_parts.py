@@ -65,24 +65,27 @@ class _Of:
 
 
 FIGURES = (
-    _Of(
-        "issued", N_("Issued in the range"), N_("Coupons that came into wallets in the range, those voided since included."), known="issues"
-    ),
+    _Of("issued", N_("New coupons"), N_("Coupons that came into wallets in the range, those voided since included."), known="issues"),
     _Of("held", N_("In wallets"), N_("Of those issued in the range: can still be redeemed, or are kept for an order."), known="issues"),
-    _Of("used", N_("Redeemed of these"), N_("Of those issued in the range: redeemed until now, in the range or later."), known="issues"),
+    _Of(
+        "redeemed_of_these",
+        N_("Redeemed of these"),
+        N_("Of those issued in the range: redeemed until now, in the range or later."),
+        known="issues",
+    ),
     _Of("rate", N_("Redemption rate"), N_("Redeemed until now of those issued in the range. A young range still rises."), "rate", "issues"),
     _Of("expired", N_("Expired"), N_("Of those issued in the range: their time ended before they were redeemed."), known="issues"),
     _Of("voided", N_("Voided"), N_("Of those issued in the range: taken back by staff, or given up by members who left."), known="issues"),
-    _Of("redeemed", N_("Redeemed in the range"), N_("Coupons redeemed in the range, whenever issued, and not returned since.")),
-    _Of("returned", N_("Returned in the range"), N_("How often coupons were given back in the range, by refunds."), known="returns"),
+    _Of("redeemed", N_("All redeemed"), N_("Coupons redeemed in the range, whenever issued, and not returned since.")),
+    _Of("returned", N_("All returned"), N_("How often coupons were given back in the range, by refunds."), known="returns"),
     _Of("cost_fen", N_("Coupon cost"), COST_TIP, "money"),
     _Of("untold", N_("Cost unknown"), N_("Redemptions of which nobody told what they took off; they cost nothing here.")),
     _Of("sales_fen", N_("Driven sales"), SALES_TIP, "money"),
     _Of("sales_per_yuan", N_("Sales per yuan"), N_("Driven sales for each yuan that coupons cost."), "money"),
 )
 # What the tables show: the rest would make them wider than most screens.
-_OF_ISSUED = ("issued", "used", "rate", "expired")
-_BY_USE = ("redeemed", "returned", "cost_fen", "sales_fen", "sales_per_yuan")
+_OF_ISSUED = ("issued", "redeemed_of_these", "rate", "expired")
+_OF_REDEEMED = ("redeemed", "returned", "cost_fen", "sales_fen", "sales_per_yuan")
 
 
 def written(value: int | None, kind: str) -> str:
@@ -117,7 +120,7 @@ def columns(report: CouponReport, heading: Column, cut: str) -> list[Column]:
     def rate(row: Row) -> str:
         return written(row.figures.rate, "rate")
 
-    wanted = {*_BY_USE} - {"returned"} if cut == "store" else {*_BY_USE} if cut == "channel" else {*_OF_ISSUED, *_BY_USE}
+    wanted = {*_OF_REDEEMED} - {"returned"} if cut == "store" else {*_OF_REDEEMED} if cut == "channel" else {*_OF_ISSUED, *_OF_REDEEMED}
     kept = [one for one in FIGURES if one.name in wanted and (not one.known or getattr(report, one.known))]
     return [
         heading,
@@ -135,13 +138,13 @@ def report_charts(report: CouponReport, names: Callable[[Row], str]) -> list[cha
         report: what is drawn.
         names: gives the name of a template's row.
     """
-    issued = [charts.Series(N_("Issued in the range"), [day.issued for day in report.days], "bar")] if report.issues else []
+    issued = [charts.Series(N_("New coupons"), [day.issued for day in report.days], "bar")] if report.issues else []
     trend = charts.trend(
         N_("Coupons by day"),
         [f"{day.day:%m-%d}" for day in report.days],
         [
             *issued,
-            charts.Series(N_("Redeemed in the range"), [day.redeemed for day in report.days], "bar"),
+            charts.Series(N_("All redeemed"), [day.redeemed for day in report.days], "bar"),
             charts.Series(N_("Coupon cost"), [day.cost_fen for day in report.days], right=True, unit="fen"),
         ],
         tip=N_("By the shop's calendar days: when coupons were issued, when they were redeemed, and what those redeemed cost."),
@@ -159,9 +162,9 @@ def report_charts(report: CouponReport, names: Callable[[Row], str]) -> list[cha
 
 def _funnel(total: Figures) -> charts.Chart:
     steps = [
-        (N_("Issued in the range"), total.issued),
-        (N_("Valid or redeemed"), total.held + total.used),
-        (N_("Redeemed of these"), total.used),
+        (N_("New coupons"), total.issued),
+        (N_("Valid or redeemed"), total.held + total.redeemed_of_these),
+        (N_("Redeemed of these"), total.redeemed_of_these),
     ]
     return charts.funnel(N_("Funnel"), steps, tip=N_("How many of the coupons issued in the range came how far until now."))
 
@@ -177,8 +180,8 @@ def alarm_table(alarms: Sequence[AlarmView]) -> Table:
                 href=lambda row: console_url("coupon_templates.detail", template_id=row.template_id),
                 second="code",
             ),
-            Column(N_("Alarm"), lambda row: (row.what, row.level), "tag", tags=_alarm_tags(alarms)),
-            Column(N_("Issued or committed"), lambda row: shown(row.used, _kind(row))),
+            Column(N_("Alarm"), lambda row: (row.what, row.percent), "tag", tags=_alarm_tags(alarms)),
+            Column(N_("Issued or committed"), lambda row: shown(row.taken, _kind(row))),
             Column(N_("Stock or budget"), lambda row: shown(row.limit_value, _kind(row))),
             Column(N_("Raised at"), "raised_at", "minute"),
         ],
@@ -196,4 +199,4 @@ def _kind(alarm: AlarmView) -> str:
 
 
 def _alarm_tags(alarms: Sequence[AlarmView]) -> dict[Any, Tag]:
-    return {(each.what, each.level): Tag(alarm_words(each), "red" if each.level == GONE else "orange") for each in alarms}
+    return {(each.what, each.percent): Tag(alarm_words(each), "red" if each.percent == GONE else "orange") for each in alarms}

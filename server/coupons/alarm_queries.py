@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AlarmView:
-    """An alarm that stands: of ``what`` (``stock``, ``budget``) the ``level`` (80, 100) percent are passed."""
+    """An alarm that stands: of ``what`` (``stock``, ``budget``) ``percent`` (80, 100) are passed."""
 
     template_id: UUID
     code: str
     name: str
     what: str
-    level: int
-    used: int
+    percent: int
+    taken: int
     limit_value: int
     raised_at: datetime
 
@@ -37,11 +37,11 @@ def standing(session: Session, *, template_id: UUID | None = None) -> list[Alarm
         template_id: only this template's.
     """
     of, alarm = CouponTemplate, CouponLimitAlarm
-    used = sa.case((alarm.what == "stock", of.issued), else_=of.budget_committed_fen)
+    taken = sa.case((alarm.what == "stock", of.issued), else_=of.budget_committed_fen)
     statement = (
-        sa.select(of.id, of.code, of.name, alarm.what, alarm.level, used, alarm.limit_value, alarm.raised_at)
+        sa.select(of.id, of.code, of.name, alarm.what, alarm.percent, taken, alarm.limit_value, alarm.raised_at)
         .join(of, of.id == alarm.template_id)
-        .order_by(alarm.level.desc(), alarm.raised_at.desc(), of.code, alarm.what)
+        .order_by(alarm.percent.desc(), alarm.raised_at.desc(), of.code, alarm.what)
         .limit(200)
     )
     if template_id is not None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from server.coupons.models import Coupon, CouponTemplate, CouponUse
+from server.coupons.models import Coupon, CouponRedemption, CouponTemplate
 from server.coupons.queries import CLAIM_NAMESPACE
 from server.coupons.rules.states import CouponState
 
@@ -53,9 +53,9 @@ def funnel(session: Session, template_id: UUID, *, now: datetime | None = None) 
     ):
         counts[state] = int(number)
         claimed += int(by_claim)
-    cost, sales = session.execute(
-        sa.select(sa.func.sum(CouponUse.cost_fen), sa.func.sum(CouponUse.part_fen)).where(CouponUse.template_id == template_id)
-    ).one()
+    of = CouponRedemption
+    sums = sa.select(sa.func.sum(of.cost_fen), sa.func.sum(of.part_fen)).where(of.template_id == template_id)
+    cost, sales = session.execute(sums).one()
     return Funnel(
         issued=sum(counts.values()),
         claimed=claimed,

@@ -134,14 +134,14 @@ class CouponTransition(Base):
     )
 
 
-class CouponUse(Base):
+class CouponRedemption(Base):
     """A coupon that stands redeemed, with what reports sum up; a return takes the row away.
 
     ``place`` counts the coupons of one order: it is UNIQUE, so those who redeem the first ones at once come one after the other, and
     later ones wait for the rows of those before; whoever is last sees all that share the order's sales.
     """
 
-    __tablename__ = "coupon_uses"
+    __tablename__ = "coupon_redemptions"
 
     coupon_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupons.id"), primary_key=True)
     template_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_templates.id"))
@@ -160,8 +160,8 @@ class CouponUse(Base):
     __table_args__ = table_args(
         sa.UniqueConstraint("channel", "external_no", "place"),
         sa.CheckConstraint("place >= 1 AND part_fen >= 0", name="counts_positive"),
-        sa.Index("ix_coupon_uses_day", "day", "template_id"),
-        sa.Index("ix_coupon_uses_template", "template_id", "day"),
+        sa.Index("ix_coupon_redemptions_day", "day", "template_id"),
+        sa.Index("ix_coupon_redemptions_template", "template_id", "day"),
     )
 
 
@@ -330,13 +330,13 @@ class CouponLimitAlarm(Base):
 
     template_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_templates.id"), primary_key=True)
     what: Mapped[str] = mapped_column(sa.String(8), primary_key=True)
-    level: Mapped[int]
+    percent: Mapped[int]
     limit_value: Mapped[int]
     raised_at: Mapped[datetime]
 
     __table_args__ = table_args(
         sa.CheckConstraint("what IN ('stock','budget')", name="what_known"),
-        sa.CheckConstraint("level IN (80,100)", name="level_known"),
+        sa.CheckConstraint("percent IN (80,100)", name="percent_known"),
     )
 
 

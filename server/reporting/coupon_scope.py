@@ -50,7 +50,7 @@ class Scope:
         return self.first - timedelta(days=self.days)
 
     @property
-    def by_use(self) -> bool:
+    def by_redemption(self) -> bool:
         """Tell whether it is narrowed by where coupons are redeemed; of those not yet redeemed nobody knows that."""
         return self.store is not None or self.channel is not None
 
@@ -67,7 +67,7 @@ class Figures:
     |---|---|
     | issued | came into wallets in the range |
     | held | of those issued: could still be redeemed, or are kept for an order |
-    | used | of those issued: redeemed, whenever |
+    | redeemed_of_these | of those issued: redeemed, whenever |
     | expired, voided | of those issued |
     | redeemed | redeemed in the range, whenever issued, and not returned since |
     | returned | given back by refunds in the range, each time |
@@ -75,12 +75,12 @@ class Figures:
     | untold | of those redeemed: nobody told what they took off; they count as nothing in ``cost_fen`` |
     | sales_fen | of those redeemed: their parts of their orders' sales (``server.coupons.rules.apportion``) |
 
-    Issued = held + used + expired + voided.
+    Issued = held + redeemed_of_these + expired + voided.
     """
 
     issued: int = 0
     held: int = 0
-    used: int = 0
+    redeemed_of_these: int = 0
     expired: int = 0
     voided: int = 0
     redeemed: int = 0
@@ -91,8 +91,8 @@ class Figures:
 
     @property
     def rate(self) -> int | None:
-        """Return used of issued in hundredths of a percent, None when nothing was issued."""
-        return self.used * 10_000 // self.issued if self.issued else None
+        """Return redeemed of issued in hundredths of a percent, None when nothing was issued."""
+        return self.redeemed_of_these * 10_000 // self.issued if self.issued else None
 
     @property
     def sales_per_yuan(self) -> int | None:

@@ -31,8 +31,8 @@ _coupons = sa.table(
     sa.column("issued_day", sa.Date()),
     sa.column("source_namespace", sa.String()),
 )
-_uses = sa.table(
-    "coupon_uses",
+_redemptions = sa.table(
+    "coupon_redemptions",
     sa.column("template_id", UuidType()),
     sa.column("source_namespace", sa.String()),
     sa.column("channel", sa.String()),
@@ -51,22 +51,22 @@ _moves = sa.table(
 )
 _orders = sa.table("orders", sa.column("channel", sa.String()), sa.column("external_no", sa.String()), sa.column("store_code", sa.String()))
 
-_of, _use = _coupons.c, _uses.c
+_of, _redeemed = _coupons.c, _redemptions.c
 # Asked of the order only where the redemption told nothing; still NULL when there is no such order.
 _order_store = (
     sa.select(sa.func.coalesce(_orders.c.store_code, ""))
-    .where(_orders.c.channel == _use.channel, _orders.c.external_no == _use.external_no)
-    .correlate(_uses)
+    .where(_orders.c.channel == _redeemed.channel, _orders.c.external_no == _redeemed.external_no)
+    .correlate(_redemptions)
     .scalar_subquery()
 )
-_sold_in = sa.case((_use.store_code.is_not(None), _use.store_code), else_=_order_store)
+_sold_in = sa.case((_redeemed.store_code.is_not(None), _redeemed.store_code), else_=_order_store)
 _SUMS = (
     sa.func.count(),
-    sa.func.sum(sa.case((_use.cost_fen.is_(None), 1), else_=0)),
-    sa.func.sum(sa.func.coalesce(_use.cost_fen, 0)),
-    sa.func.sum(_use.part_fen),
+    sa.func.sum(sa.case((_redeemed.cost_fen.is_(None), 1), else_=0)),
+    sa.func.sum(sa.func.coalesce(_redeemed.cost_fen, 0)),
+    sa.func.sum(_redeemed.part_fen),
 )
-_FATES = {"issued": "held", "locked": "held", "redeemed": "used", "expired": "expired", "voided": "voided"}
+_FATES = {"issued": "held", "locked": "held", "redeemed": "redeemed_of_these", "expired": "expired", "voided": "voided"}
 
 # The places of a cut among the keys of a row.
 _TEMPLATE, _STORE, _CHANNEL, _WAY = range(4)
@@ -98,11 +98,11 @@ def coupon_report(session: Session, scope: Scope, *, now: datetime) -> CouponRep
     """
     total, before, cuts = Figures(), Figures(), _Cuts()
     days = {day: Day(day) for day in (scope.first + timedelta(days=place) for place in range(scope.days))}
-    if not scope.by_use:
+    if not scope.by_redemption:
         _issued_by_day(session, scope, total, before, days, now)
         _issued_by_cut(session, scope, cuts, now)
-    _used_by_day(session, scope, total, before, days)
-    _used_by_cut(session, scope, cuts)
+    _redeemed_by_day(session, scope, total, before, days)
+    _redeemed_by_cut(session, scope, cuts)
     if scope.store is None:
         _returned(session, scope, total, before, cuts)
     return CouponReport(
@@ -113,13 +113,13 @@ def coupon_report(session: Session, scope: Scope, *, now: datetime) -> CouponRep
         channels=cuts.rows(_CHANNEL),
         ways=cuts.rows(_WAY),
         days=list(days.values()),
-        issues=not scope.by_use,
+        issues=not scope.by_redemption,
         returns=scope.store is None,
     )
 
 
 def _narrowed(scope: Scope, of: Any) -> list[sa.ColumnElement[bool]]:
-    """Return what the filters ask for of coupons, or of their uses."""
+    """Return what the filters ask for of coupons, or of redemptions."""
     found: list[sa.ColumnElement[bool]] = []
     if scope.template_id is not None:
         found.append(of.template_id == scope.template_id)
@@ -132,10 +132,10 @@ def _issued_in(scope: Scope, first: date) -> list[sa.ColumnElement[bool]]:
     return [_of.issued_day >= first, _of.issued_day <= scope.last, *_narrowed(scope, _of)]
 
 
-def _used_in(scope: Scope, first: date) -> list[sa.ColumnElement[bool]]:
-    found = [_use.day >= first, _use.day <= scope.last, *_narrowed(scope, _use)]
+def _redeemed_in(scope: Scope, first: date) -> list[sa.ColumnElement[bool]]:
+    found = [_redeemed.day >= first, _redeemed.day <= scope.last, *_narrowed(scope, _redeemed)]
     if scope.channel is not None:
-        found.append(_use.channel == scope.channel)
+        found.append(_redeemed.channel == scope.channel)
     if scope.store is not None:
         by_store = {UNKNOWN_STORE: _sold_in.is_(None), NO_STORE: _sold_in == ""}
         found.append(by_store.get(scope.store, _sold_in == scope.store))
@@ -168,29 +168,29 @@ def _issued_by_cut(session: Session, scope: Scope, cuts: _Cuts, now: datetime) -
             _count_issued(figures, state, int(number), int(ended))
 
 
-def _count_used(figures: Figures, number: int, untold: int, cost: int, sales: int) -> None:
+def _count_redeemed(figures: Figures, number: int, untold: int, cost: int, sales: int) -> None:
     figures.redeemed += number
     figures.untold += untold
     figures.cost_fen += cost
     figures.sales_fen += sales
 
 
-def _used_by_day(session: Session, scope: Scope, total: Figures, before: Figures, days: dict[date, Day]) -> None:
-    for day, *sums in session.execute(sa.select(_use.day, *_SUMS).where(*_used_in(scope, scope.before)).group_by(_use.day)):
+def _redeemed_by_day(session: Session, scope: Scope, total: Figures, before: Figures, days: dict[date, Day]) -> None:
+    for day, *sums in session.execute(sa.select(_redeemed.day, *_SUMS).where(*_redeemed_in(scope, scope.before)).group_by(_redeemed.day)):
         number, untold, cost, sales = (int(each) for each in sums)
-        _count_used(total if day in days else before, number, untold, cost, sales)
+        _count_redeemed(total if day in days else before, number, untold, cost, sales)
         if day in days:
             days[day].redeemed, days[day].cost_fen = number, cost
 
 
-def _used_by_cut(session: Session, scope: Scope, cuts: _Cuts) -> None:
-    keys = (_use.template_id, _use.source_namespace, _use.channel)
-    summed: sa.Select[Any] = sa.select(*keys, _sold_in.label("sold_in"), *_SUMS).where(*_used_in(scope, scope.first))
+def _redeemed_by_cut(session: Session, scope: Scope, cuts: _Cuts) -> None:
+    keys = (_redeemed.template_id, _redeemed.source_namespace, _redeemed.channel)
+    summed: sa.Select[Any] = sa.select(*keys, _sold_in.label("sold_in"), *_SUMS).where(*_redeemed_in(scope, scope.first))
     for template_id, way, channel, store, *sums in session.execute(summed.group_by(*keys, "sold_in")):
         sold_in = UNKNOWN_STORE if store is None else store or NO_STORE
         number, untold, cost, sales = (int(each) for each in sums)
         for figures in cuts.of(str(template_id), sold_in, channel, way):
-            _count_used(figures, number, untold, cost, sales)
+            _count_redeemed(figures, number, untold, cost, sales)
 
 
 def _returned(session: Session, scope: Scope, total: Figures, before: Figures, cuts: _Cuts) -> None:

@@ -46,9 +46,9 @@ def watch_limits(core: Core, period: datetime) -> int:  # noqa: ARG001 - as abov
         now = core.clock.now()
         news = coupons.watch_limits(session, now)
         for each in news:
-            kind, subject = f"coupons.{each.what}_low", f"{each.code}:{each.level}"
+            kind, subject = f"coupons.{each.what}_low", f"{each.code}:{each.percent}"
             if each.raised:
-                details = {"template": each.code, "percent": each.level, "used": each.used, "limit": each.limit}
+                details = {"template": each.code, "percent": each.percent, "taken": each.taken, "limit": each.limit}
                 operations.open_incident(session, kind, subject, details=details, now=now)
             else:
                 operations.resolve_incident(session, kind, subject, actor=SystemActor("coupons.watch_limits"), now=now)

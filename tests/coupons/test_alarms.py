@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from server.coupons import alarm_queries, queries, service
-from server.coupons.rules.alarms import GONE, LOW, level_of, standing_level
+from server.coupons.rules.alarms import GONE, LOW, percent_of, standing_percent
 from server.coupons.rules.terms import Validity
 from server.kernel.source import Source
 from server.operations import queries as operations
@@ -30,18 +30,18 @@ def issue(session, template_id, count, tag="", now=NOW):
 
 
 def news(session, now=NOW):
-    return sorted((each.code, each.what, each.level, each.raised) for each in service.watch_limits(session, now))
+    return sorted((each.code, each.what, each.percent, each.raised) for each in service.watch_limits(session, now))
 
 
 def test_the_levels_are_where_they_are_said_to_be():
-    assert [level_of(used, 10, 1) for used in (7, 8, 9, 10)] == [0, LOW, LOW, GONE]
-    assert level_of(9900, 10000, 2000) == GONE  # a budget that pays for no further coupon is gone
-    assert level_of(0, 10, 11) == GONE
+    assert [percent_of(taken, 10, 1) for taken in (7, 8, 9, 10)] == [0, LOW, LOW, GONE]
+    assert percent_of(9900, 10000, 2000) == GONE  # a budget that pays for no further coupon is gone
+    assert percent_of(0, 10, 11) == GONE
     held = {"raised": LOW, "raised_limit": 100}
-    assert [standing_level(used, 100, 1, **held) for used in (79, 75, 74)] == [LOW, LOW, 0]
-    assert standing_level(79, 99, 1, **held) == 0  # another limit is looked at anew
+    assert [standing_percent(taken, 100, 1, **held) for taken in (79, 75, 74)] == [LOW, LOW, 0]
+    assert standing_percent(79, 99, 1, **held) == 0  # another limit is looked at anew
     gone = {"raised": GONE, "raised_limit": 100}
-    assert [standing_level(used, 100, 1, **gone) for used in (99, 95, 94, 75, 74)] == [GONE, GONE, LOW, LOW, 0]
+    assert [standing_percent(taken, 100, 1, **gone) for taken in (99, 95, 94, 75, 74)] == [GONE, GONE, LOW, LOW, 0]
 
 
 def test_each_threshold_is_told_once_and_a_raised_stock_clears_it(session):
@@ -53,7 +53,7 @@ def test_each_threshold_is_told_once_and_a_raised_stock_clears_it(session):
     assert news(session) == []
     issue(session, template_id, 2, "c")
     assert news(session) == [("ten", "stock", GONE, True)]
-    assert [(each.code, each.what, each.level, each.used, each.limit_value) for each in alarm_queries.standing(session)] == [
+    assert [(each.code, each.what, each.percent, each.taken, each.limit_value) for each in alarm_queries.standing(session)] == [
         ("ten", "stock", GONE, 10, 10)
     ]
     service.update(session, template_id, a_draft(code="ten", stock=12, per_member=None), actor=STAFF, now=NOW)

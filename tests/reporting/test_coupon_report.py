@@ -160,11 +160,11 @@ def recount(told, known, scope, first, last):
             if key is not None:
                 cut[key].add(**amounts)
 
-    fates = {"issued": "held", "locked": "held", "redeemed": "used", "expired": "expired", "voided": "voided"}
+    fates = {"issued": "held", "locked": "held", "redeemed": "redeemed_of_these", "expired": "expired", "voided": "voided"}
     for one in told:
         if (scope.template_id and str(scope.template_id) != one.template) or (scope.way and scope.way != one.way):
             continue
-        if within(one.issued) and not scope.by_use:
+        if within(one.issued) and not scope.by_redemption:
             add((one.template, None, None, one.way), issued=1, **{fates[one.state]: 1})
         for at, channel in one.returns:
             if within(at) and scope.store is None and scope.channel in {None, channel}:
@@ -200,7 +200,7 @@ def test_every_figure_is_that_of_a_plain_recount_of_the_history(session, seed):
         assert (found.total, found.before) == (total, before), more
         rows = [{row.key: row.figures for row in cut} for cut in (found.templates, found.stores, found.channels, found.ways)]
         assert rows == cuts, more
-        assert total.issued == total.held + total.used + total.expired + total.voided
+        assert total.issued == total.held + total.redeemed_of_these + total.expired + total.voided
         for day in found.days:
             one, _ = recount(told, known, scope, day.day, day.day)
             assert (day.issued, day.redeemed, day.cost_fen) == (one.issued, one.redeemed, one.cost_fen)

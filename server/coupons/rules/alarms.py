@@ -10,33 +10,33 @@ GONE: Final = 100
 _RELIEF_PERCENT: Final = 5
 
 
-def level_of(used: int, limit: int, least: int) -> int:
+def percent_of(taken: int, limit: int, least: int) -> int:
     """Return the threshold that is passed: ``GONE`` when not one coupon more fits, ``LOW`` from 80 % on, else 0.
 
     Arguments:
-        used: coupons issued, or fen committed.
+        taken: coupons issued, or fen committed.
         limit: the stock or the budget, 1 or more.
         least: what one coupon more takes of it.
     """
-    if used + least > limit:
+    if taken + least > limit:
         return GONE
-    return LOW if used * 100 >= limit * LOW else 0
+    return LOW if taken * 100 >= limit * LOW else 0
 
 
-def standing_level(used: int, limit: int, least: int, *, raised: int, raised_limit: int) -> int:
-    """Return the level at which an alarm stands, given the one that was raised before.
+def standing_percent(taken: int, limit: int, least: int, *, raised: int, raised_limit: int) -> int:
+    """Return the threshold at which an alarm stands, given the one that was raised before.
 
-    A level once raised stands until the limit is changed, or until more than five percent of the limit have come back.
+    A threshold once raised stands until the limit is changed, or until more than five percent of the limit have come back.
 
     Arguments:
-        used: as in ``level_of``.
+        taken: as in ``percent_of``.
         limit: as there.
         least: as there.
-        raised: the level raised before, 0 for none.
+        raised: the threshold raised before, 0 for none.
         raised_limit: the limit at that time.
     """
-    now = level_of(used, limit, least)
+    now = percent_of(taken, limit, least)
     if now >= raised or limit != raised_limit:
         return now
-    relieved = level_of(used + limit * _RELIEF_PERCENT // 100, limit, least)
+    relieved = percent_of(taken + limit * _RELIEF_PERCENT // 100, limit, least)
     return max(now, min(relieved, raised))

@@ -7,9 +7,9 @@ from server.coupons.service.issuing import IssueOutcome, claim, issue, issue_man
 from server.coupons.service.lifecycle import forget_member, lock, merge_members, redeem, return_, unlock, void
 from server.coupons.service.promising import QuotedOrder, lock_as_quoted, redeem_as_quoted
 from server.coupons.service.quoting import claim_centre, quote, redeem_for_lines, redemption_quote
+from server.coupons.service.redemptions import NO_STORE
 from server.coupons.service.sweeping import expire_due, release_due, remind_expiring
 from server.coupons.service.templates import create_template, pause, publish_template, update
-from server.coupons.service.uses import NO_STORE
 
 __all__ = [
     "NO_STORE",

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from server.coupons.models import CouponLimitAlarm, CouponTemplate
 from server.coupons.queries import template_view, to_be_had
-from server.coupons.rules.alarms import GONE, LOW, standing_level
+from server.coupons.rules.alarms import GONE, LOW, standing_percent
 from server.kernel.db import insert_if_absent
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ class LimitNews:
     Arguments:
         code: the template's.
         what: ``stock`` or ``budget``.
-        level: 80, or 100 when not one coupon more can be had.
+        percent: 80, or 100 when not one coupon more can be had.
         raised: whether it was passed; else it is over.
-        used: coupons issued, or fen committed.
+        taken: coupons issued, or fen committed.
         limit: the stock, or the budget in fen.
     """
 
     code: str
     what: str
-    level: int
+    percent: int
     raised: bool
-    used: int
+    taken: int
     limit: int
 
 
@@ -65,14 +65,14 @@ def watch_limits(session: Session, now: datetime) -> list[LimitNews]:
     told: list[LimitNews] = []
     open_ones = set(session.scalars(sa.select(of.id).where(of.id.in_([row.id for row in rows]), to_be_had(now))))
     for row in rows:
-        for what, used, limit, least in _limits(row, still=row.id in open_ones):
-            told += _settle(session, row, alarms.get((row.id, what)), what, used, limit, least, now)
+        for what, taken, limit, least in _limits(row, still=row.id in open_ones):
+            told += _settle(session, row, alarms.get((row.id, what)), what, taken, limit, least, now)
     session.flush()
     return told
 
 
 def _limits(row: CouponTemplate, *, still: bool) -> Iterator[tuple[str, int, int | None, int]]:
-    """Tell of stock and budget what is used, the limit (None when there is none to watch), and what one coupon more takes."""
+    """Tell of stock and budget what is taken of them, the limit (None when there is none to watch), and what one coupon more takes."""
     yield "stock", row.issued, row.stock if still else None, 1
     worst = template_view(row).draft.terms.worst_case_fen() or 0
     yield "budget", row.budget_committed_fen, row.budget_fen if still else None, worst
@@ -83,26 +83,26 @@ def _settle(
     row: CouponTemplate,
     alarm: CouponLimitAlarm | None,
     what: str,
-    used: int,
+    taken: int,
     limit: int | None,
     least: int,
     now: datetime,
 ) -> Iterator[LimitNews]:
-    raised, raised_limit = (alarm.level, alarm.limit_value) if alarm is not None else (0, 0)
-    level = 0 if limit is None else standing_level(used, limit, least, raised=raised, raised_limit=raised_limit)
+    raised, raised_limit = (alarm.percent, alarm.limit_value) if alarm is not None else (0, 0)
+    percent = 0 if limit is None else standing_percent(taken, limit, least, raised=raised, raised_limit=raised_limit)
     for mark in (LOW, GONE):
-        if (mark <= level) != (mark <= raised):
-            yield LimitNews(row.code, what, mark, mark <= level, used, limit if limit is not None else raised_limit)
+        if (mark <= percent) != (mark <= raised):
+            yield LimitNews(row.code, what, mark, mark <= percent, taken, limit if limit is not None else raised_limit)
     if alarm is None:
-        if level:
-            _raise(session, row.id, what, level, limit or 0, now)
-    elif not level:
+        if percent:
+            _raise(session, row.id, what, percent, limit or 0, now)
+    elif not percent:
         session.delete(alarm)
-    elif (level, limit) != (raised, raised_limit):
-        alarm.raised_at = now if level > raised else alarm.raised_at
-        alarm.level, alarm.limit_value = level, limit or 0
+    elif (percent, limit) != (raised, raised_limit):
+        alarm.raised_at = now if percent > raised else alarm.raised_at
+        alarm.percent, alarm.limit_value = percent, limit or 0
 
 
-def _raise(session: Session, template_id: UUID, what: str, level: int, limit: int, now: datetime) -> None:
-    values = {"template_id": template_id, "what": what, "level": level, "limit_value": limit, "raised_at": now}
+def _raise(session: Session, template_id: UUID, what: str, percent: int, limit: int, now: datetime) -> None:
+    values = {"template_id": template_id, "what": what, "percent": percent, "limit_value": limit, "raised_at": now}
     insert_if_absent(session, CouponLimitAlarm, values)

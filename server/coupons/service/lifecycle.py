@@ -14,8 +14,8 @@ from server.coupons.models import Coupon, CouponTemplate, CouponTransition
 from server.coupons.queries import CouponView, coupon_view
 from server.coupons.rules.states import CouponState
 from server.coupons.rules.terms import Terms
+from server.coupons.service.redemptions import erase_redemption, tell_store, write_redemption
 from server.coupons.service.steps import UNLOCKED, locked_coupon, move, release_budget, release_stale_lock, tell
-from server.coupons.service.uses import erase_use, tell_store, write_use
 from server.kernel.actors import PartnerActor, StaffActor
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
@@ -133,7 +133,7 @@ def redeem(
         "sales_fen": sales_fen,
     }
     move(session, row, "redeem", actor=actor, now=now, changes=changes)
-    write_use(session, row, store=store, now=now)
+    write_redemption(session, row, store=store, now=now)
     tell(session, events.REDEEMED, row, now=now)
     if isinstance(actor, (StaffActor, PartnerActor)):
         _audit(session, row, "coupon.redeem", actor=actor, now=now, reason=None)
@@ -168,7 +168,7 @@ def return_(session: Session, coupon_id: UUID, *, refund_id: str, actor: Actor, 
         until += timedelta(days=Terms.of_document(row.terms).return_grace_days)
     late = until <= now
     changes = {**UNLOCKED, "redeemed_at": None, "discount_fen": None, "sales_fen": None}
-    erase_use(session, row)
+    erase_redemption(session, row)
     if ended and not late:
         changes |= {"valid_until": until, "grace_given_at": now}
     move(session, row, "return_late" if late else "return", actor=actor, now=now, changes=changes, refund_id=refund_id)

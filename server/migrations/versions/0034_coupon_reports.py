@@ -1,4 +1,4 @@
-"""Uses of coupons with what reports sum up, indexes of the report, and alarms of stock and budget."""
+"""Redemptions of coupons with what reports sum up, indexes of the report, and alarms of stock and budget."""
 
 from itertools import groupby
 from typing import Any
@@ -20,7 +20,7 @@ _CHUNK = 1000
 
 
 def upgrade() -> None:
-    op.create_table('coupon_uses',
+    op.create_table('coupon_redemptions',
     sa.Column('coupon_id', UuidType(), nullable=False),
     sa.Column('template_id', UuidType(), nullable=False),
     sa.Column('source_namespace', sa.String(length=60), nullable=False),
@@ -32,17 +32,17 @@ def upgrade() -> None:
     sa.Column('cost_fen', sa.BigInteger(), nullable=True),
     sa.Column('sales_fen', sa.BigInteger(), nullable=True),
     sa.Column('part_fen', sa.BigInteger(), nullable=False),
-    sa.CheckConstraint('place >= 1 AND part_fen >= 0', name=op.f('ck_coupon_uses_counts_positive')),
-    sa.ForeignKeyConstraint(['coupon_id'], ['coupons.id'], name=op.f('fk_coupon_uses_coupon_id')),
-    sa.ForeignKeyConstraint(['template_id'], ['coupon_templates.id'], name=op.f('fk_coupon_uses_template_id')),
-    sa.PrimaryKeyConstraint('coupon_id', name=op.f('pk_coupon_uses')),
-    sa.UniqueConstraint('channel', 'external_no', 'place', name=op.f('uq_coupon_uses_channel_external_no_place')),
+    sa.CheckConstraint('place >= 1 AND part_fen >= 0', name=op.f('ck_coupon_redemptions_counts_positive')),
+    sa.ForeignKeyConstraint(['coupon_id'], ['coupons.id'], name=op.f('fk_coupon_redemptions_coupon_id')),
+    sa.ForeignKeyConstraint(['template_id'], ['coupon_templates.id'], name=op.f('fk_coupon_redemptions_template_id')),
+    sa.PrimaryKeyConstraint('coupon_id', name=op.f('pk_coupon_redemptions')),
+    sa.UniqueConstraint('channel', 'external_no', 'place', name=op.f('uq_coupon_redemptions_channel_external_no_place')),
     mysql_charset='utf8mb4',
     mysql_collate='utf8mb4_bin',
     mysql_engine='InnoDB'
     )
-    op.create_index('ix_coupon_uses_day', 'coupon_uses', ['day', 'template_id'], unique=False)
-    op.create_index('ix_coupon_uses_template', 'coupon_uses', ['template_id', 'day'], unique=False)
+    op.create_index('ix_coupon_redemptions_day', 'coupon_redemptions', ['day', 'template_id'], unique=False)
+    op.create_index('ix_coupon_redemptions_template', 'coupon_redemptions', ['template_id', 'day'], unique=False)
     _take_over()
     op.create_index(
         'ix_coupons_issued_day', 'coupons', ['issued_day', 'template_id', 'source_namespace', 'state', 'valid_until'], unique=False
@@ -51,11 +51,11 @@ def upgrade() -> None:
     op.create_table('coupon_limit_alarms',
     sa.Column('template_id', UuidType(), nullable=False),
     sa.Column('what', sa.String(length=8), nullable=False),
-    sa.Column('level', sa.BigInteger(), nullable=False),
+    sa.Column('percent', sa.BigInteger(), nullable=False),
     sa.Column('limit_value', sa.BigInteger(), nullable=False),
     sa.Column('raised_at', UtcDateTime(), nullable=False),
     sa.CheckConstraint("what IN ('stock','budget')", name=op.f('ck_coupon_limit_alarms_what_known')),
-    sa.CheckConstraint('level IN (80,100)', name=op.f('ck_coupon_limit_alarms_level_known')),
+    sa.CheckConstraint('percent IN (80,100)', name=op.f('ck_coupon_limit_alarms_percent_known')),
     sa.ForeignKeyConstraint(['template_id'], ['coupon_templates.id'], name=op.f('fk_coupon_limit_alarms_template_id')),
     sa.PrimaryKeyConstraint('template_id', 'what', name=op.f('pk_coupon_limit_alarms')),
     mysql_charset='utf8mb4',
@@ -68,11 +68,11 @@ def downgrade() -> None:
     op.drop_table('coupon_limit_alarms')
     op.drop_index('ix_coupon_transitions_event', table_name='coupon_transitions')
     op.drop_index('ix_coupons_issued_day', table_name='coupons')
-    op.drop_table('coupon_uses')
+    op.drop_table('coupon_redemptions')
 
 
 def _take_over() -> None:
-    """Write the uses of the coupons that stand redeemed, order by order, in the shop's business days."""
+    """Write the redemptions of the coupons that stand redeemed, order by order, in the shop's business days."""
     coupons = sa.table(
         'coupons',
         sa.column('id', UuidType()), sa.column('template_id', UuidType()), sa.column('state', sa.String()),
@@ -83,8 +83,8 @@ def _take_over() -> None:
     orders = sa.table(
         'orders', sa.column('channel', sa.String()), sa.column('external_no', sa.String()), sa.column('store_code', sa.String())
     )
-    uses = sa.table(
-        'coupon_uses',
+    redemptions = sa.table(
+        'coupon_redemptions',
         sa.column('coupon_id', UuidType()), sa.column('template_id', UuidType()), sa.column('source_namespace', sa.String()),
         sa.column('channel', sa.String()), sa.column('external_no', sa.String()), sa.column('place', sa.BigInteger()),
         sa.column('store_code', sa.String()), sa.column('day', sa.Date()), sa.column('cost_fen', sa.BigInteger()),
@@ -111,10 +111,10 @@ def _take_over() -> None:
         last = piece[-1]
         upto = sa.or_(key[0] < last[0], sa.and_(key[0] == last[0], key[1] <= last[1]))
         rows = bind.execute(redeemed.where(*beyond, upto).order_by(*key, coupons.c.id)).all()
-        bind.execute(sa.insert(uses), [use for _, of in groupby(rows, lambda row: (row.channel, row.external_no)) for use in _uses_of(list(of), zone)])
+        bind.execute(sa.insert(redemptions), [one for _, of in groupby(rows, lambda row: (row.channel, row.external_no)) for one in _redemptions_of(list(of), zone)])
 
 
-def _uses_of(rows: list[Any], zone: Any) -> list[dict[str, Any]]:
+def _redemptions_of(rows: list[Any], zone: Any) -> list[dict[str, Any]]:
     gifts = [(row.terms or {}).get('gift_value_fen') or 0 for row in rows]
     costs = [None if row.discount_fen is None and not gift else (row.discount_fen or 0) + gift for row, gift in zip(rows, gifts, strict=True)]
     weights = [cost or 0 for cost in costs]

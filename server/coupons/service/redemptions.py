@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from server.coupons.models import CouponUse
+from server.coupons.errors import CouponNotAvailableError
+from server.coupons.models import CouponRedemption
 from server.coupons.rules.apportion import order_sales_fen, shares_fen
 from server.coupons.rules.terms import Terms
 from server.kernel.clock import business_date
@@ -25,16 +26,21 @@ if TYPE_CHECKING:
     from server.coupons.models import Coupon
 
 NO_STORE = ""
+# How many coupons may be redeemed for one order at the same moment.
+_OTHERS_ENDURED = 50
 
 
-def write_use(session: Session, row: Coupon, *, store: str | None, now: datetime) -> None:
-    """Write down the use of a coupon that was redeemed just now, and share its order's sales out anew.
+def write_redemption(session: Session, row: Coupon, *, store: str | None, now: datetime) -> None:
+    """Write down that a coupon was redeemed just now, and share its order's sales out anew.
 
     Arguments:
         session: of the caller's transaction.
         row: the coupon, redeemed.
         store: the store's code, ``NO_STORE`` for an order that is known to name none, None when nobody told.
         now: when.
+
+    Raises:
+        CouponNotAvailableError: it is written down already, or far too many are redeemed for the order at this moment.
     """
     gift_fen = Terms.of_document(row.terms).gift_value_fen
     told = None if row.discount_fen is None and not gift_fen else (row.discount_fen or 0) + gift_fen
@@ -52,48 +58,52 @@ def write_use(session: Session, row: Coupon, *, store: str | None, now: datetime
         "part_fen": row.sales_fen or 0,
     }
     # Whoever redeems another coupon of the order at this moment has the place, and is waited for.
-    while not insert_if_absent(session, CouponUse, values):
+    for _ in range(_OTHERS_ENDURED):
+        if insert_if_absent(session, CouponRedemption, values):
+            break
         values["place"] = max((each.place for each in _of_order(session, row)), default=0) + 1
+    else:
+        raise CouponNotAvailableError(state=row.state)
     _share_out(_of_order(session, row))
     session.flush()
 
 
-def erase_use(session: Session, row: Coupon) -> None:
-    """Take away the use of a coupon that is being returned; what is left of its order's coupons share the sales."""
-    uses = _of_order(session, row)
-    for use in uses:
-        if use.coupon_id == row.id:
-            session.delete(use)
-    _share_out([use for use in uses if use.coupon_id != row.id])
+def erase_redemption(session: Session, row: Coupon) -> None:
+    """Take away what was written of a coupon that is being returned; what is left of its order's coupons share the sales."""
+    found = _of_order(session, row)
+    for each in found:
+        if each.coupon_id == row.id:
+            session.delete(each)
+    _share_out([each for each in found if each.coupon_id != row.id])
     session.flush()
 
 
 def tell_store(session: Session, coupon_id: UUID, store: str) -> None:
     """Keep in which store a coupon was redeemed, if that was not told before."""
-    untold = sa.update(CouponUse).where(CouponUse.coupon_id == coupon_id, CouponUse.store_code.is_(None))
+    untold = sa.update(CouponRedemption).where(CouponRedemption.coupon_id == coupon_id, CouponRedemption.store_code.is_(None))
     update_where(session, untold.values(store_code=store))
 
 
-def _of_order(session: Session, row: Coupon) -> Sequence[CouponUse]:
-    """Return the uses of a coupon's order, locked, in the order in which everyone locks them.
+def _of_order(session: Session, row: Coupon) -> Sequence[CouponRedemption]:
+    """Return the redemptions of a coupon's order, locked, in the order in which everyone locks them.
 
     Read twice: while the first reading waits for somebody's lock, PostgreSQL goes on looking at the rows as they were when it began,
     and what was committed meanwhile is seen by the second one only.
     """
-    uses = (
-        sa.select(CouponUse)
-        .where(CouponUse.channel == row.channel, CouponUse.external_no == row.external_no)
-        .order_by(CouponUse.coupon_id)
+    wanted = (
+        sa.select(CouponRedemption)
+        .where(CouponRedemption.channel == row.channel, CouponRedemption.external_no == row.external_no)
+        .order_by(CouponRedemption.coupon_id)
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    session.scalars(uses).all()
-    return session.scalars(uses).all()
+    session.scalars(wanted).all()
+    return session.scalars(wanted).all()
 
 
-def _share_out(uses: Sequence[CouponUse]) -> None:
-    if not uses:
+def _share_out(found: Sequence[CouponRedemption]) -> None:
+    if not found:
         return
-    sales = order_sales_fen([each.sales_fen for each in uses])
-    for use, part in zip(uses, shares_fen(sales, [each.cost_fen or 0 for each in uses]), strict=True):
-        use.part_fen = part
+    sales = order_sales_fen([each.sales_fen for each in found])
+    for one, part in zip(found, shares_fen(sales, [each.cost_fen or 0 for each in found]), strict=True):
+        one.part_fen = part

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.coupons import service
-from server.coupons.models import CouponUse
+from server.coupons.models import CouponRedemption
 from server.coupons.rules.apportion import order_sales_fen, shares_fen
 from server.coupons.rules.ways_in import WAYS, words
 from tests.conftest import START
@@ -54,7 +54,9 @@ def give_back(coupon, session):
 
 
 def uses(session):
-    return session.execute(sa.select(CouponUse.coupon_id, CouponUse.cost_fen, CouponUse.part_fen).order_by(CouponUse.coupon_id)).all()
+    return session.execute(
+        sa.select(CouponRedemption.coupon_id, CouponRedemption.cost_fen, CouponRedemption.part_fen).order_by(CouponRedemption.coupon_id)
+    ).all()
 
 
 def right(rows):
