@@ -114,12 +114,13 @@ def ring(title: str, parts: Sequence[tuple[str, float]], *, tip: str = "", heigh
     return Chart(title, option, tip, height, empty=not any(value for _, value in parts))
 
 
-def bars(title: str, parts: Sequence[tuple[str, float]], *, tip: str = "", height: int = 300) -> Chart:
-    """Return lying bars, the first on top."""
+def bars(title: str, parts: Sequence[tuple[str, float]], *, tip: str = "", height: int = 300, unit: str = "") -> Chart:
+    """Return lying bars, the first on top; ``unit`` as in ``Series``, with room for long words when it is money."""
     rows = list(reversed(parts))
+    measured = {"name": translated(title), "unit": unit} if unit else {}
     option = {
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}},
-        "grid": {"left": 8, "right": 40, "top": 8, "bottom": 4, "containLabel": True},
+        "grid": {"left": 8, "right": 80 if unit else 40, "top": 8, "bottom": 4, "containLabel": True},
         "xAxis": {
             "type": "value", "splitLine": {"lineStyle": {"color": "#eef0f4"}}, "minInterval": 1, "splitNumber": 3,
             "axisLabel": {"hideOverlap": True},
@@ -132,7 +133,7 @@ def bars(title: str, parts: Sequence[tuple[str, float]], *, tip: str = "", heigh
         "series": [
             {
                 "type": "bar", "data": [value for _, value in rows], "barMaxWidth": 16, "label": {"show": True, "position": "right"},
-                "itemStyle": {"color": PALETTE[0], "borderRadius": [0, 3, 3, 0]},
+                "itemStyle": {"color": PALETTE[0], "borderRadius": [0, 3, 3, 0]}, **measured,
             }
         ],
     }  # fmt: skip

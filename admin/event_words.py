@@ -75,6 +75,7 @@ JOBS: dict[str, str] = {
     "coupons.lapse_gifts": N_("Bring back coupons no friend accepted"),
     "coupons.release_due": N_("Release coupons kept for orders"),
     "coupons.remind_expiring": N_("Remind of expiring coupons"),
+    "coupons.watch_limits": N_("Watch coupons' stock and budget"),
     "deliveries.sweep": N_("Take up events left lying"),
     "feedback.close_silent": N_("Close answered tickets"),
     "idempotency.forget": N_("Forget old answers to repeated requests"),

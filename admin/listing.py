@@ -129,9 +129,13 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for in the search block; everything that makes no sense counts as not asked."""
+    """What was asked for in the search block; everything that makes no sense counts as not asked.
+
+    ``filled`` names what the page itself filled in: it is shown, and counts as not asked.
+    """
 
     values: dict[str, str]
+    filled: frozenset[str] = frozenset()
 
     def text(self, name: str) -> str | None:
         """Return a text, without blanks at its ends, or None."""
@@ -153,7 +157,7 @@ class Asked:
     @property
     def any(self) -> bool:
         """Tell whether anything was asked for."""
-        return any(self.values.values())
+        return any(value for name, value in self.values.items() if name not in self.filled)
 
 
 def read_filters(filters: Sequence[Filter]) -> Asked:

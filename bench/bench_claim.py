@@ -12,6 +12,7 @@ from harness import Load, drive, http_request, postgres_url, prepared_core, repo
 
 from server.bootstrap import Core
 from server.coupons import queries, service
+from server.coupons.funnel_queries import funnel
 from server.coupons.rules.terms import Kind, Limits, TemplateDraft, Terms, Validity
 from server.kernel.actors import SystemActor
 from server.kernel.db import Base
@@ -109,8 +110,8 @@ def main() -> None:
             assert load.statuses == {201: STOCK, 409: MEMBERS - STOCK}, load.statuses
             with core.db.reading() as session:
                 view = queries.find_template(session, template)
-                funnel = queries.funnel(session, template)
-            assert (view.issued, view.left, funnel.issued) == (STOCK, 0, STOCK)
+                found = funnel(session, template)
+            assert (view.issued, view.left, found.issued) == (STOCK, 0, STOCK)
             products.append(load)
         report("claim", "≥ 0.8 of the bare statement, exact, no errors", limits, products)
 

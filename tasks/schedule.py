@@ -111,6 +111,8 @@ JOBS: tuple[Job, ...] = (
     Job("coupons.expire_due", Every(300), "tasks.jobs.coupons:expire_due"),
     # At an hour at which a message wakes nobody.
     Job("coupons.remind_expiring", Daily(time(10, 0)), "tasks.jobs.coupons:remind_expiring"),
+    # Minutes are early enough for people to act on, and no claim ever waits for it.
+    Job("coupons.watch_limits", Every(300), "tasks.jobs.coupons:watch_limits"),
     Job("coupons.forget_seeds", Every(600), "tasks.jobs.coupons:forget_seeds"),
     Job("rewards.time_out_due", MINUTE, "tasks.jobs.rewards:time_out_due"),
     Job("orders.complete_due", Every(600), "tasks.jobs.orders:complete_due"),

@@ -102,7 +102,7 @@
     [].concat(option.yAxis || [], option.xAxis || []).forEach(function (axis) {
       axis.axisLabel = Object.assign({ color: "#666f83", fontSize: 12 }, axis.axisLabel);
       if (axis.type === "value") {
-        var mine = series.filter(function (one) { return (option.yAxis || [])[one.yAxisIndex || 0] === axis; });
+        var mine = axis === option.xAxis ? series : series.filter(function (one) { return (option.yAxis || [])[one.yAxisIndex || 0] === axis; });
         var unit = mine.length && mine[0].unit;
         axis.axisLabel.formatter = function (value) { return unit === "fen" ? "¥" + short(value / 100) : unit === "percent" ? value + "%" : short(value); };
       }
@@ -114,6 +114,9 @@
         }).join("");
       };
     }
+    series.forEach(function (one) {
+      if (one.unit && one.label && one.label.show) { one.label.formatter = function (point) { return written(point.value, one.unit); }; }
+    });
     option.aria = { enabled: true };
     var chart = window.echarts.init(box, null, { renderer: "canvas" });
     chart.setOption(option);

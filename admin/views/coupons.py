@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 from flask import flash, redirect, request
 from flask_babel import gettext
 
-from admin import charts
 from admin.base import ConsoleView, action, console_url, core, current_actor, form_page, now, page, put_errors
-from admin.detail import DetailPage, Field, Figure, Moment, Panel, Section
+from admin.detail import DetailPage, Moment, Panel
 from admin.formats import Tag, reader_language, share_of_stock, stock_words
 from admin.forms import FormPage
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
+from admin.views.coupon_figures import alarm_notice, figures_of, funnel_chart, sections_of
 from admin.views.coupon_forms import KINDS, MAX_LIST, SECTIONS, IssueForm, TemplateForm, codes_in, draft_of, values_of
 from admin.words import action_words, actor_words, order_words
 from server.audit import queries as audit
 from server.cards import queries as cards
-from server.coupons import queries, service
+from server.coupons import alarm_queries, queries, service
 from server.coupons.errors import TemplateInvalidError
+from server.coupons.funnel_queries import funnel
 from server.coupons.rules.sentence import offer, sentence
 from server.coupons.rules.terms import problems
 from server.kernel.errors import DomainError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
-    from server.coupons.queries import Funnel, TemplateView
+    from server.coupons.queries import TemplateView
     from server.coupons.service import IssueOutcome
 
 TEMPLATE_STATES = {
@@ -121,7 +122,8 @@ class CouponTemplatesView(ConsoleView):
         wanted = self.uuid(template_id)
         with self.reading() as session:
             view = queries.find_template(session, wanted)
-            funnel = queries.funnel(session, wanted, now=now())
+            found = funnel(session, wanted, now=now())
+            low = alarm_queries.standing(session, template_id=wanted)
             coupons = queries.list_coupons(session, PageRequest(10), now=now(), template_id=wanted)
             about = audit.list_entries(session, PageRequest(20), audit.EntryFilter(subject_type="coupon_template", subject_id=str(wanted)))
         return DetailPage(
@@ -130,10 +132,11 @@ class CouponTemplatesView(ConsoleView):
             tags=[TEMPLATE_STATES[view.state], _KIND_TAGS[view.draft.terms.kind.value]],
             buttons=self._actions(view),
             back=(N_("Coupon templates"), self.url_to("index")),
-            figures=_figures(view, funnel),
-            sections=_sections(view),
+            notice=alarm_notice(low),
+            figures=figures_of(view, found),
+            sections=sections_of(view),
             panels=[
-                Panel(N_("Funnel"), chart=_chart(funnel)),
+                Panel(N_("Funnel"), chart=funnel_chart(found)),
                 Panel(
                     N_("Issued coupons"),
                     table=coupon_table(coupons.items),
@@ -322,58 +325,6 @@ def _sentences(form: TemplateForm) -> dict[str, str]:
         "zh": sentence(draft.terms, "zh", validity=draft.validity, zone=zone),
         "en": sentence(draft.terms, "en", validity=draft.validity, zone=zone),
     }
-
-
-def _figures(view: TemplateView, funnel: Funnel) -> list[Figure]:
-    rate = funnel.redeemed * 100 // funnel.issued if funnel.issued else 0
-    figures = [
-        Figure(N_("Issued"), view.issued, tip=N_("All coupons ever given out, voided ones included.")),
-        Figure(N_("Left"), view.left, tip=N_("Stock not yet issued.")),
-        Figure(N_("Redeemed"), funnel.redeemed),
-        Figure(N_("Redemption rate"), f"{rate}%", "text", tip=N_("Redeemed of issued.")),
-        Figure(N_("Discount given"), funnel.discount_fen, "money", tip=N_("What redeemed coupons took off, as far as the orders told it.")),
-        Figure(N_("Driven sales"), funnel.sales_fen, "money", tip=N_("What was paid for orders with this coupon.")),
-    ]
-    return figures if view.left is not None else [figure for figure in figures if figure.label != "Left"]
-
-
-def _sections(view: TemplateView) -> list[Section]:
-    draft, zone = view.draft, core().settings.zone
-    limits = draft.limits
-    return [
-        Section(
-            N_("Terms"),
-            [
-                Field(N_("What the member reads"), sentence(draft.terms, reader_language(), validity=draft.validity, zone=zone), wide=True),
-                Field(N_("Small print"), draft.terms.description, wide=True),
-                Field(N_("Exclusion group"), draft.terms.exclusion_group, "code"),
-                Field(N_("Order of application"), draft.terms.priority, "number"),
-            ],
-        ),
-        Section(
-            N_("Limits"),
-            [
-                Field(N_("Stock"), limits.stock, "number"),
-                Field(N_("Stock for a day"), limits.daily_stock, "number"),
-                Field(N_("Budget"), limits.budget_fen, "money"),
-                Field(N_("Committed"), view.budget_committed_fen, "money"),
-                Field(N_("For each member"), limits.per_member, "number"),
-                Field(N_("For each member a day"), limits.per_member_daily, "number"),
-                Field(N_("Claiming from"), limits.claim_from, "minute"),
-                Field(N_("Claiming until"), limits.claim_until, "minute"),
-            ],
-        ),
-    ]
-
-
-def _chart(funnel: Funnel) -> charts.Chart:
-    steps = [
-        (N_("Issued"), funnel.issued),
-        (N_("Valid or redeemed"), funnel.available + funnel.offered + funnel.locked + funnel.redeemed),
-        (N_("On an order"), funnel.locked + funnel.redeemed),
-        (N_("Redeemed"), funnel.redeemed),
-    ]
-    return charts.funnel(N_("Funnel"), steps, tip=N_("How many of the issued coupons came how far."))
 
 
 VIEWS = [CouponTemplatesView]

@@ -103,6 +103,8 @@ class Coupon(Base):
         sa.Index("ix_coupons_locked", "state", "locked_until"),
         sa.Index("ix_coupons_order", "channel", "external_no"),
         sa.Index("ix_coupons_template", "template_id", "issued_at", "id"),
+        # What the report counts lies in the index, so that it need not read the terms that make the rows wide.
+        sa.Index("ix_coupons_issued_day", "issued_day", "template_id", "source_namespace", "state", "valid_until"),
     )
 
 
@@ -128,6 +130,38 @@ class CouponTransition(Base):
     __table_args__ = table_args(
         sa.UniqueConstraint("coupon_id", "refund_id"),
         sa.Index("ix_coupon_transitions_coupon", "coupon_id", "occurred_at"),
+        sa.Index("ix_coupon_transitions_event", "event", "occurred_at"),
+    )
+
+
+class CouponRedemption(Base):
+    """A coupon that stands redeemed, with what reports sum up; a return takes the row away.
+
+    ``place`` counts the coupons of one order: it is UNIQUE, so those who redeem the first ones at once come one after the other, and
+    later ones wait for the rows of those before; whoever is last sees all that share the order's sales.
+    """
+
+    __tablename__ = "coupon_redemptions"
+
+    coupon_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupons.id"), primary_key=True)
+    template_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_templates.id"))
+    source_namespace: Mapped[str] = mapped_column(sa.String(60))
+    channel: Mapped[str] = mapped_column(sa.String(64))
+    external_no: Mapped[str] = mapped_column(sa.String(64))
+    place: Mapped[int]
+    # A store's code, empty for an order that is known to name none, NULL while nobody told.
+    store_code: Mapped[str | None] = mapped_column(sa.String(64))
+    day: Mapped[date]
+    # What it took off, or what its gift was worth; NULL when nobody told.
+    cost_fen: Mapped[int | None]
+    sales_fen: Mapped[int | None]
+    part_fen: Mapped[int]
+
+    __table_args__ = table_args(
+        sa.UniqueConstraint("channel", "external_no", "place"),
+        sa.CheckConstraint("place >= 1 AND part_fen >= 0", name="counts_positive"),
+        sa.Index("ix_coupon_redemptions_day", "day", "template_id"),
+        sa.Index("ix_coupon_redemptions_template", "template_id", "day"),
     )
 
 
@@ -317,6 +351,23 @@ class CouponGift(Base):
         sa.Index("ix_coupon_gifts_from", "from_member_id", "created_at", "id"),
         sa.Index("ix_coupon_gifts_to", "to_member_id", "created_at", "id"),
         sa.Index("ix_coupon_gifts_ending", "state", "expires_at"),
+    )
+
+
+class CouponLimitAlarm(Base):
+    """Of a template's stock or budget so much is gone that staff were told. A table of its own: claims never wait for it."""
+
+    __tablename__ = "coupon_limit_alarms"
+
+    template_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coupon_templates.id"), primary_key=True)
+    what: Mapped[str] = mapped_column(sa.String(8), primary_key=True)
+    percent: Mapped[int]
+    limit_value: Mapped[int]
+    raised_at: Mapped[datetime]
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("what IN ('stock','budget')", name="what_known"),
+        sa.CheckConstraint("percent IN (80,100)", name="percent_known"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading coupons: wallets, the claim centre, the staff lists and the funnel of a template."""
+"""Reading coupons: wallets, the claim centre and the staff lists. Figures: ``funnel_queries``."""
 
 from __future__ import annotations
 
@@ -103,22 +103,6 @@ class TransitionView:
     occurred_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Funnel:
-    """What became of a template's coupons: counts, what they cost and the sales they were part of."""
-
-    issued: int
-    claimed: int
-    available: int
-    offered: int
-    locked: int
-    redeemed: int
-    expired: int
-    voided: int
-    discount_fen: int
-    sales_fen: int
-
-
 def find_template(session: Session, template_id: UUID) -> TemplateView:
     """Return a template.
 
@@ -171,8 +155,17 @@ def _running_out(now: datetime) -> sa.ColumnElement[bool]:
     of = CouponTemplate
     # NULL, for no limit, compares as unknown, which is not true.
     gone = sa.or_(of.issued * 100 >= of.stock * RUNNING_OUT_PERCENT, of.budget_committed_fen * 100 >= of.budget_fen * RUNNING_OUT_PERCENT)
-    to_be_had = sa.and_(sa.or_(of.claim_until.is_(None), of.claim_until > now), sa.or_(of.valid_until.is_(None), of.valid_until > now))
-    return sa.and_(of.state == TemplateState.PUBLISHED.value, to_be_had, gone)
+    return sa.and_(to_be_had(now), gone)
+
+
+def to_be_had(now: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition that a template is published and neither its claiming nor its coupons' own time is over."""
+    of = CouponTemplate
+    return sa.and_(
+        of.state == TemplateState.PUBLISHED.value,
+        sa.or_(of.claim_until.is_(None), of.claim_until > now),
+        sa.or_(of.valid_until.is_(None), of.valid_until > now),
+    )
 
 
 def claimable(session: Session, member_id: UUID, now: datetime, *, tier: str | None = None, limit: int = 100) -> list[ClaimableView]:
@@ -353,41 +346,6 @@ def of_order(session: Session, channel: str, external_no: str, *, now: datetime)
         .order_by(Coupon.id)
     )
     return [coupon_view(row, now) for row in rows]
-
-
-def funnel(session: Session, template_id: UUID, *, now: datetime | None = None) -> Funnel:
-    """Return what became of a template's coupons, in one statement."""
-    ended = sa.false() if now is None else sa.and_(Coupon.state == CouponState.ISSUED, Coupon.valid_until <= now)
-    counts: dict[str, int] = {}
-    claimed = discount = sales = 0
-    for state, number, by_claim, taken_off, sold in session.execute(
-        sa.select(
-            sa.case((ended, CouponState.EXPIRED.value), else_=Coupon.state).label("effective"),
-            sa.func.count(),
-            sa.func.sum(sa.case((Coupon.source_namespace == CLAIM_NAMESPACE, 1), else_=0)),
-            sa.func.sum(sa.case((Coupon.state == CouponState.REDEEMED, sa.func.coalesce(Coupon.discount_fen, 0)), else_=0)),
-            sa.func.sum(sa.case((Coupon.state == CouponState.REDEEMED, sa.func.coalesce(Coupon.sales_fen, 0)), else_=0)),
-        )
-        # One that was given to a friend is told by the friend's, which stands in its place.
-        .where(Coupon.template_id == template_id, Coupon.state != CouponState.GIVEN)
-        .group_by("effective")
-    ):
-        counts[state] = int(number)
-        claimed += int(by_claim)
-        discount += int(taken_off)
-        sales += int(sold)
-    return Funnel(
-        issued=sum(counts.values()),
-        claimed=claimed,
-        available=counts.get("issued", 0),
-        offered=counts.get("offered", 0),
-        locked=counts.get("locked", 0),
-        redeemed=counts.get("redeemed", 0),
-        expired=counts.get("expired", 0),
-        voided=counts.get("voided", 0),
-        discount_fen=discount,
-        sales_fen=sales,
-    )
 
 
 def _in_state(state: str, now: datetime | None) -> sa.ColumnElement[bool]:

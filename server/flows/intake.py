@@ -189,6 +189,7 @@ def _redeem_coupons(session: Session, order_id: UUID, *, actor: Actor, now: date
                         external_no=order.external_no,
                         discount_fen=None,
                         sales_fen=order.payable_fen,
+                        store=order.store or coupons.NO_STORE,
                         member_id=order.member_id,
                         actor=actor,
                         now=now,

@@ -17,7 +17,7 @@ from server.kernel.pagination import PageRequest
 from server.kernel.source import Source
 from tasks.campaign_files import read_campaigns
 from tasks.commands.import_campaigns import hand_out, template_of
-from tasks.demo.catalogue import SAMPLE
+from tasks.demo.catalogue import SAMPLE, STORES
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 
 _HISTORY_DAYS = 24
 _LOCKED_EVERY = 17
+_ONLINE_EVERY = 4
+_RETURNED_EVERY = 19
 _PAST = "26"
 _GIFTS = 6
+# What the demonstration issues came in the way the product itself would issue it.
+_WAYS = {"birthday": "campaigns", "apology-15": "staff"}
 
 
 def _drafts(demo: DemoContext) -> list[TemplateDraft]:
@@ -221,7 +225,7 @@ def _hand_out(session: Session, demo: DemoContext, template_id: UUID, draft: Tem
 def _give(session: Session, demo: DemoContext, template_id: UUID, draft: TemplateDraft, member_id: UUID, at: datetime) -> CouponView:
     if draft.claim_centre:
         return service.claim(session, member_id, template_id, actor=MemberActor(member_id), now=at)
-    source = Source("demo", f"{draft.code}:{member_id.hex}")
+    source = Source(_WAYS.get(draft.code, "staff"), f"demo:{draft.code}:{member_id.hex}")
     return service.issue(session, member_id, template_id, source=source, actor=demo.actor, now=at, reason=draft.terms.name)
 
 
@@ -231,7 +235,11 @@ def _redeem(session: Session, demo: DemoContext, coupon: CouponView, draft: Temp
     basket_fen = max(draft.terms.threshold_fen, 6000) + demo.rng.randrange(0, 20000, 100)
     worth_fen = basket_fen * draft.terms.percent_off // 100 or draft.terms.amount_off_fen or 800
     discount_fen = min(worth_fen, draft.terms.cap_fen or worth_fen)
-    channel, external_no = "store", f"{draft.code}-{number:04d}"
+    online = draft.terms.kind is Kind.FREE_SHIPPING or number % _ONLINE_EVERY == 0
+    channel, external_no = "mall" if online else "store", f"{draft.code}-{number:04d}"
+    # One till tells nothing of its store.
+    stores = (*(code for code, _, _ in STORES), None)
+    store = service.NO_STORE if online else stores[number % len(stores)]
     if number % _LOCKED_EVERY == 0 and queries.find(session, coupon.id, now=demo.now).state == "issued":
         service.lock(session, coupon.id, channel=channel, external_no=external_no, actor=demo.actor, now=demo.now)
         return
@@ -243,6 +251,10 @@ def _redeem(session: Session, demo: DemoContext, coupon: CouponView, draft: Temp
         external_no=external_no,
         discount_fen=discount_fen,
         sales_fen=basket_fen - discount_fen,
+        store=store,
         actor=demo.actor,
         now=later,
     )
+    if number % _RETURNED_EVERY == 0:
+        back = later + (demo.now - later) * demo.rng.random()
+        service.return_(session, coupon.id, refund_id=f"RF-{external_no}", actor=demo.actor, now=back)

@@ -8,9 +8,13 @@ from uuid import UUID
 
 from server.coupons import service as coupons
 from server.coupons.service import issue_files, recalls
+from server.kernel.actors import SystemActor
+from server.operations import service as operations
 from tasks.jobs.sweeps import in_batches
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from server.bootstrap import Core
     from server.kernel.outbox import Event
 
@@ -38,6 +42,24 @@ def remind_expiring(core: Core, period: datetime) -> int:  # noqa: ARG001 - as a
 def forget_seeds(core: Core, period: datetime) -> int:  # noqa: ARG001 - as above
     """Erase what the codes of a batch follow from, once their file's time is over."""
     return in_batches(core, coupons.forget_seeds)
+
+
+def watch_limits(core: Core, period: datetime) -> int:  # noqa: ARG001 - as above
+    """Open an incident for each threshold that a template's stock or budget has passed, and close those that are over."""
+
+    def work(session: Session) -> int:
+        now = core.clock.now()
+        news = coupons.watch_limits(session, now)
+        for each in news:
+            kind, subject = f"coupons.{each.what}_low", f"{each.code}:{each.percent}"
+            if each.raised:
+                details = {"template": each.code, "percent": each.percent, "taken": each.taken, "limit": each.limit}
+                operations.open_incident(session, kind, subject, details=details, now=now)
+            else:
+                operations.resolve_incident(session, kind, subject, actor=SystemActor("coupons.watch_limits"), now=now)
+        return len(news)
+
+    return core.db.run(work)
 
 
 def on_codes_wanted(core: Core, event: Event) -> None:

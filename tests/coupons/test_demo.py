@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 from server.coupons import queries
+from server.coupons.funnel_queries import funnel
 from server.kernel.actors import SystemActor
 from server.kernel.pagination import PageRequest
 from tasks.demo import DemoContext, staff
@@ -23,9 +24,9 @@ def test_the_demo_loads_once_and_fills_every_step_of_the_funnel(core, session):
     load(session, demo)
     assert queries.list_templates(session, PageRequest(50)) == first
     assert {each.draft.code for each in first.items} >= {"birthday", "newcomer"}
-    newcomer = queries.funnel(session, demo.facts["coupons.templates"]["newcomer"], now=START)
+    newcomer = funnel(session, demo.facts["coupons.templates"]["newcomer"], now=START)
     assert newcomer.claimed > 10
     assert newcomer.redeemed > 2
     assert newcomer.sales_fen > newcomer.discount_fen > 0
-    ended = queries.funnel(session, demo.facts["coupons.templates"]["festival-618"], now=START)
+    ended = funnel(session, demo.facts["coupons.templates"]["festival-618"], now=START)
     assert ended.expired > 0

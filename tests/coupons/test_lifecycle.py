@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from server.coupons import queries, service
 from server.coupons.errors import CouponNotAvailableError, CouponNotFoundError, SoldOutError
+from server.coupons.funnel_queries import funnel
 from server.coupons.models import Coupon, CouponTemplate, CouponTransition
 from server.coupons.rules.terms import Validity
 from server.kernel.outbox import OutboxEvent
@@ -207,10 +208,10 @@ def test_the_funnel_counts_every_coupon_once(session):
     redeem(session, coupons[0], sales_fen=12000)
     lock(session, coupons[1])
     service.void(session, coupons[2].id, reason="mistake", actor=STAFF, now=NOW)
-    found = queries.funnel(session, template, now=NOW)
+    found = funnel(session, template, now=NOW)
     assert (found.issued, found.claimed, found.available, found.locked, found.redeemed, found.voided) == (5, 5, 2, 1, 1, 1)
     assert (found.discount_fen, found.sales_fen) == (2000, 12000)
-    assert queries.funnel(session, template, now=coupons[0].valid_until).expired == 2
+    assert funnel(session, template, now=coupons[0].valid_until).expired == 2
 
 
 def test_a_merge_moves_every_coupon_and_keeps_both(session):

@@ -16,6 +16,7 @@ from server.coupons.rules.states import CouponState
 from server.coupons.rules.terms import Terms
 from server.coupons.service import giving
 from server.coupons.service.giving import take_back
+from server.coupons.service.redemptions import erase_redemption, tell_store, write_redemption
 from server.coupons.service.steps import UNLOCKED, locked_coupon, move, release_budget, release_stale_lock, tell
 from server.kernel.actors import PartnerActor, StaffActor
 from server.kernel.clock import business_date
@@ -93,6 +94,7 @@ def redeem(
     actor: Actor,
     now: datetime,
     sales_fen: int | None = None,
+    store: str | None = None,
     member_id: UUID | None = None,
 ) -> CouponView:
     """Redeem a coupon for an order, once. The same order again finds it redeemed and changes nothing.
@@ -108,6 +110,7 @@ def redeem(
         actor: who redeems.
         now: when.
         sales_fen: what the order came to, if known; counted as driven sales.
+        store: the code of the store, ``NO_STORE`` for an order that is known to name none, None when it is not known.
         member_id: whose coupon it must be, when known.
 
     Raises:
@@ -116,6 +119,9 @@ def redeem(
     """
     row = _owned(session, coupon_id, member_id)
     if _held_for(row, CouponState.REDEEMED, channel, external_no):
+        # A till that told no store is often followed by the order, which does.
+        if store is not None:
+            tell_store(session, row.id, store)
         return coupon_view(row, now)
     if not _held_for(row, CouponState.LOCKED, channel, external_no):
         release_stale_lock(session, row, actor=actor, now=now)
@@ -131,6 +137,7 @@ def redeem(
         "sales_fen": sales_fen,
     }
     move(session, row, "redeem", actor=actor, now=now, changes=changes)
+    write_redemption(session, row, store=store, now=now)
     tell(session, events.REDEEMED, row, now=now)
     if isinstance(actor, (StaffActor, PartnerActor)):
         _audit(session, row, "coupon.redeem", actor=actor, now=now, reason=None)
@@ -165,6 +172,7 @@ def return_(session: Session, coupon_id: UUID, *, refund_id: str, actor: Actor, 
         until += timedelta(days=Terms.of_document(row.terms).return_grace_days)
     late = until <= now
     changes = {**UNLOCKED, "redeemed_at": None, "discount_fen": None, "sales_fen": None}
+    erase_redemption(session, row)
     if ended and not late:
         changes |= {"valid_until": until, "grace_given_at": now}
     move(session, row, "return_late" if late else "return", actor=actor, now=now, changes=changes, refund_id=refund_id)

@@ -90,6 +90,7 @@ def redeem_as_quoted(
         external_no=order.external_no,
         discount_fen=next(each.discount_fen for each in found.applied if each.coupon_id == coupon_id),
         sales_fen=found.payable_fen,
+        store=order.store,
         actor=actor,
         now=now,
     )

@@ -144,6 +144,7 @@ def redeem_for_lines(
         external_no=external_no,
         discount_fen=None if found is None else found.discount_fen,
         sales_fen=None if found is None else found.payable_fen,
+        store=store,
         actor=actor,
         now=now,
     )
