@@ -84,7 +84,7 @@ FIGURES = (
     _Of("sales_per_yuan", N_("Sales per yuan"), N_("Driven sales for each yuan that coupons cost."), "money"),
 )
 # What the tables show: the rest would make them wider than most screens.
-_OF_ISSUED = ("issued", "redeemed_of_these", "rate", "expired")
+_OF_ISSUED = ("issued", "rate", "expired")
 _OF_REDEEMED = ("redeemed", "returned", "cost_fen", "sales_fen", "sales_per_yuan")
 
 
@@ -113,22 +113,23 @@ def columns(report: CouponReport, heading: Column, cut: str) -> list[Column]:
         cut: ``template``, ``store``, ``channel`` or ``way``: what is issued belongs to no store and no channel, what is returned to
             no store.
     """
-
-    def reader(name: str) -> Callable[[Row], Any]:
-        return lambda row: getattr(row.figures, name)
-
-    def rate(row: Row) -> str:
-        return written(row.figures.rate, "rate")
-
     wanted = {*_OF_REDEEMED} - {"returned"} if cut == "store" else {*_OF_REDEEMED} if cut == "channel" else {*_OF_ISSUED, *_OF_REDEEMED}
     kept = [one for one in FIGURES if one.name in wanted and (not one.known or getattr(report, one.known))]
-    return [
-        heading,
-        *(
-            Column(one.label, rate if one.kind == "rate" else reader(one.name), "text" if one.kind == "rate" else one.kind, tip=one.tip)
-            for one in kept
-        ),
-    ]
+    return [heading, *(_rate_column(one) if one.kind == "rate" else _column(one) for one in kept)]
+
+
+def _column(one: _Of) -> Column:
+    return Column(one.label, lambda row: getattr(row.figures, one.name), one.kind, tip=one.tip)
+
+
+def _rate_column(one: _Of) -> Column:
+    return Column(
+        one.label,
+        lambda row: written(row.figures.rate, one.kind),
+        tip=one.tip,
+        second=lambda row: row.figures.redeemed_of_these,
+        second_label=N_("Redeemed of these"),
+    )
 
 
 def report_charts(report: CouponReport, names: Callable[[Row], str]) -> list[charts.Chart]:

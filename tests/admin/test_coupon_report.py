@@ -121,7 +121,7 @@ def test_the_cut_that_is_shown_is_exported_and_no_cell_is_a_formula(core, signed
 
     rows = sheet("")
     assert [row[0] for row in rows] == ["券模板", "满减券", "'=赠券"]
-    assert rows[1][1:] == ["2", "2", "100.0%", "0", "2", "0", "¥20.00", "¥166.68", "¥8.33"]
+    assert rows[1][1:] == ["2", "100.0%", "2", "0", "2", "0", "¥20.00", "¥166.68", "¥8.33"]
     assert [row[0] for row in sheet("?by=channel")] == ["渠道", "门店", "品牌商城"]
 
 
