@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from server.coupons import gift_queries, issue_queries, queries, service
+from server.coupons import funnel_queries, gift_queries, issue_queries, queries, service
 from server.coupons.errors import (
     ClaimLimitReachedError,
     CouponNotAvailableError,
@@ -69,7 +69,7 @@ def test_a_friend_gets_a_coupon_in_the_place_of_the_givers(session):
         service.redeem(session, coupon.id, channel="mall", external_no="1", discount_fen=1, actor=SYSTEM, now=NOW)
     template = queries.find_template(session, coupon.template_id)
     assert (template.issued, template.left, template.budget_committed_fen) == (1, 4, 2000)
-    funnel = queries.funnel(session, coupon.template_id, now=NOW)
+    funnel = funnel_queries.funnel(session, coupon.template_id, now=NOW)
     assert (funnel.issued, funnel.available) == (1, 1)
     # The budget is given back once, by the one that can still cost it.
     service.void(session, got.id, reason="mistake", actor=STAFF, now=NOW)

@@ -30,13 +30,13 @@ CAS = (STEPS, "Coupon.id == row.id, Coupon.state == row.state, Coupon.version ==
 LOCK = (STEPS, ".where(Coupon.id == coupon_id).with_for_update().execution_options", ".where(Coupon.id == coupon_id).execution_options")
 
 FAULTS = (
-    Fault("stock is taken whether there is any or not", (SHOP, RACES), ((ISSUING, "sa.or_(of.stock.is_(None), of.issued < of.stock),", "of.id == of.id,"), STOCK)),
+    Fault("stock is taken whether there is any or not", (SHOP, RACES), ((ISSUING, "sa.or_(of.stock.is_(None), of.issued < of.stock),", "of.id == of.id,"), STOCK), servers=True),
     Fault("the budget is not taken", (SHOP,), ((ISSUING, "(of.budget_committed_fen, of.budget_committed_fen + cost_fen)", "(of.budget_committed_fen, of.budget_committed_fen)"),)),
     Fault("a member's limit is counted once only, and no place is unique", (SHOP, RACES), ((ISSUING, "    if limits.per_member != 1 or limits.per_member_daily is not None:\n", "    if False:\n"), SLOT), servers=True),
     Fault("a coupon is neither locked nor compared before it moves", (SHOP, RACES), (LOCK, CAS), servers=True),
     Fault("a source may give twice", (RACES, SHOP), ((ISSUING, "    if replayed is not None:\n        return _same(replayed, member_id, template_id, now)\n    template = _template", "    template = _template"), SOURCE), servers=True),
     Fault("a refund returns a coupon again and again", (LIVES,), ((LIFECYCLE, "    if done is not None:\n        return coupon_view(row, now)\n    until", "    until"), REFUND)),
-    Fault("a coupon of another order is redeemed all the same", (LIVES, SHOP), ((LIFECYCLE, "        if row.state == CouponState.LOCKED:\n            raise CouponNotAvailableError(state=row.state)\n", ""),)),
+    Fault("a coupon of another order is redeemed all the same", (LIVES, SHOP), ((LIFECYCLE, "    if row.state != CouponState.ISSUED:\n        raise CouponNotAvailableError(state=row.state)\n    if row.valid_until", "    if row.valid_until"),)),
     Fault("voiding keeps the budget", (SHOP, LIVES), ((LIFECYCLE, '    move(session, row, "void", actor=actor, now=now, reason=reason)\n    release_budget(session, row.template_id, row.committed_fen)\n', '    move(session, row, "void", actor=actor, now=now, reason=reason)\n'),)),
     Fault("what was given away stays with the giver", (GIFTS, SHOP), (("server/coupons/rules/states.py", '"give": (frozenset({CouponState.OFFERED}), CouponState.GIVEN)', '"give": (frozenset({CouponState.OFFERED}), CouponState.ISSUED)'),)),
     Fault("an offer is accepted by everybody", (GIFTS, SHOP), ((GIVING, "    if gift.state != GiftState.OPEN:\n        raise GiftEndedError(state=gift.state)\n", ""),)),

@@ -125,8 +125,6 @@ def redeem(
         return coupon_view(row, now)
     if not _held_for(row, CouponState.LOCKED, channel, external_no):
         release_stale_lock(session, row, actor=actor, now=now)
-        if row.state == CouponState.LOCKED:
-            raise CouponNotAvailableError(state=row.state)
         _require_valid(session, row, now)
     changes = {
         "channel": channel,
