@@ -71,6 +71,9 @@ def _own_server() -> Iterator[str]:
     run = [*as_user, str(binaries[-1] / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "bench"]
     subprocess.run(run, check=True, capture_output=True, cwd="/")
     server = [str(binaries[-1] / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"]
+    # A quarter of the memory, as its documentation advises for a server of its own; docs/deploy.md says the same.
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    server += ["-c", f"shared_buffers={max(memory_mb // 4, 128)}MB"]
     # Started by us and not by pg_ctl, so that it ends with us whatever ends us.
     process = subprocess.Popen(
         server,

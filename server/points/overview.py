@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _EXPIRY_BUCKETS = (7, 30, 90, 365)
+# Whoever accrues may not know yet when points unlock, and says a day from here on; it is told as none.
+UNNAMED_DAY = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +187,12 @@ def entry_detail(session: Session, entry_id: UUID) -> EntryDetail | None:
         reverses_id=row.reverses_id,
         reversed_by=[LedgerRow(*found) for found in reversed_by],
         postings=[PostingRow(*found) for found in postings],
-        allocations=[AllocationRow(*found) for found in allocations],
+        allocations=[_told(AllocationRow(*found)) for found in allocations],
     )
+
+
+def _told(row: AllocationRow) -> AllocationRow:
+    return row if row.unlock_at is None or row.unlock_at < UNNAMED_DAY else replace(row, unlock_at=None)
 
 
 def daily_totals(session: Session, last: date, days: int = 30) -> list[DayTotals]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from server.kernel.clock import start_of_day
 from server.kernel.db import one_of, zone_of
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
 from server.points.models import PointsAccount, PointsCheckIn, PointsEntry, PointsLot, PointsRule, PointsSettings
-from server.points.overview import daily_totals, entry_detail, search_entries
+from server.points.overview import UNNAMED_DAY, daily_totals, entry_detail, search_entries
 from server.points.proofs import Drift, prove
 from server.points.rules import DatedRule, DebtPolicy, PolicySettings, Rule, Rulebook, RuleRef, read_expiry, read_rule
 
@@ -65,7 +65,7 @@ class EntryRow:
 
 @dataclass(frozen=True, slots=True)
 class LotRow:
-    """One lot; ``left`` includes what is reserved of it."""
+    """One lot; ``left`` includes what is reserved of it. A pending one without ``unlock_at`` waits for news of its order."""
 
     id: UUID
     amount: int
@@ -225,7 +225,12 @@ def lots(session: Session, member_id: UUID, page: PageRequest, *, only_left: boo
     if only_left:
         statement = statement.where(PointsLot.left_ > 0)
     rows = session.execute(keyset(statement, PointsLot.created_at, PointsLot.id, page)).all()
-    return page_of([LotRow(*row) for row in rows], page, lambda lot: (lot.created_at, lot.id))
+    return page_of([LotRow(*row) for row in rows], page, lambda lot: (lot.created_at, lot.id)).map(_told)
+
+
+def _told(lot: LotRow) -> LotRow:
+    """Return a lot as it is told: a day nobody can name yet is none."""
+    return lot if lot.unlock_at is None or lot.unlock_at < UNNAMED_DAY else replace(lot, unlock_at=None)
 
 
 def entry_of_source(session: Session, source: Source) -> UUID | None:

@@ -181,7 +181,8 @@ def _gifts(session: Session, demo: DemoContext, template_id: UUID) -> None:
     """Let members give coupons to one another: most are accepted, one is turned down, and one waits for its answer."""
     if queries.list_coupons(session, PageRequest(1), now=demo.now, template_id=template_id, state="given").items:
         return
-    held = queries.list_coupons(session, PageRequest(_GIFTS), now=demo.now, template_id=template_id, state="issued").items
+    found = queries.list_coupons(session, PageRequest(100), now=demo.now, template_id=template_id, state="issued").items
+    held = [coupon for coupon in found if coupon.issued_at < demo.now - timedelta(hours=21)][:_GIFTS]
     givers = {coupon.member_id for coupon in held}
     friends = [who for who in demo.members if who not in givers]
     for number, (coupon, friend) in enumerate(zip(held, friends, strict=False)):

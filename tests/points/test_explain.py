@@ -12,10 +12,12 @@ from server.flows import merge
 from server.kernel.actors import StaffActor, SystemActor
 from server.kernel.amounts import Points
 from server.kernel.ids import uuid7
+from server.kernel.pagination import PageRequest
 from server.kernel.source import Source
 from server.orders.drafts import RefundLine
+from server.orders.rules import UNKNOWN_INSTANT
 from server.points import explain as explaining
-from server.points import service
+from server.points import overview, queries, service
 from server.points.models import PointsEntry
 from server.points.rules import DebtPolicy
 from tasks.demo import load_demo
@@ -83,6 +85,15 @@ def test_time_tells_whose_lot_it_was(session):
     assert why(session, newest(session, "unlock")) == ["「茶会」发放的积分已到生效时间2026-06-16 12:00"]
     service.expire_due(session, NOW + 2 * day)
     assert why(session, newest(session, "expire")) == ["「茶会」发放的积分于2026-06-17 12:00到期，剩余20分过期"]
+
+
+def test_a_day_that_nobody_can_name_yet_is_told_as_none(session):
+    member = a_member(session, now=NOW)
+    entry = given(session, member, 20, "a", available_at=UNKNOWN_INSTANT)
+    (lot,) = queries.lots(session, member, PageRequest(5)).items
+    found = overview.entry_detail(session, entry)
+    assert found is not None
+    assert (lot.state, lot.unlock_at, found.allocations[0].unlock_at) == ("pending", None, None)
 
 
 def test_what_is_taken_back_names_what_it_takes_back_and_what_was_missing(session):
