@@ -47,13 +47,13 @@ class OfferOut(Output):
 
 
 class GiftOut(Output):
-    """An offer, as either side sees it. ``from_nickname`` is null for a giver without a nickname."""
+    """An offer, as either side sees it. Of a nickname only the beginning is told: whoever has the link may be a stranger."""
 
     id: UUID
     state: GiftState
     mine: bool = Field(description="the reader is who gives")
-    from_nickname: str | None
-    to_nickname: str | None = Field(description="told to the giver only")
+    from_nickname: str | None = Field(description="its first character and two stars; null for a giver without a nickname")
+    to_nickname: str | None = Field(description="likewise; told to the giver only")
     coupon_name: str
     offer: str
     sentence: str
@@ -159,8 +159,8 @@ def _shape(gift: GiftView, names: dict[UUID, str]) -> GiftOut:
         id=gift.id,
         state=GiftState(gift.state),
         mine=mine,
-        from_nickname=names.get(gift.from_member_id),
-        to_nickname=names.get(gift.to_member_id) if mine and gift.to_member_id else None,
+        from_nickname=_beginning(names.get(gift.from_member_id)),
+        to_nickname=_beginning(names.get(gift.to_member_id)) if mine and gift.to_member_id else None,
         coupon_name=coupon.template.name,
         offer=coupon.template.offer,
         sentence=coupon.template.sentence,
@@ -169,3 +169,7 @@ def _shape(gift: GiftView, names: dict[UUID, str]) -> GiftOut:
         expires_at=gift.expires_at,
         ended_at=gift.ended_at,
     )
+
+
+def _beginning(nickname: str | None) -> str | None:
+    return f"{nickname[0]}**" if nickname else None

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from server.coupons import queries
 from server.kernel.outbox import OutboxEvent
 from server.members import service as members
+from server.members.models import Member
 from server.notifications.models import NotificationMessage
 from tasks.jobs import coupons as sweeps
 from tasks.jobs import notifications as jobs
@@ -65,6 +66,10 @@ def test_a_coupon_goes_to_a_friend_and_the_giver_hears_of_it(client, core):
     assert made.json["coupon"]["template"]["sentence"] == "满100元减20元，可转赠好友。"
     shown = get(client, friend, f"coupon-gifts/{token}").json
     assert (shown["state"], shown["mine"], shown["offer"]) == ("open", False, "满100元减20元")
+    assert shown["from_nickname"] is None
+    with core.db.transaction() as session:
+        session.execute(sa.update(Member).where(Member.id == giver.member_id).values(nickname="林间小路"))
+    assert get(client, friend, f"coupon-gifts/{token}").json["from_nickname"] == "林**"
     assert "code" not in shown  # nobody redeems what they only look at
     got = post(client, friend, f"coupon-gifts/{token}/acceptance")
     assert got.status_code == 200, got.text

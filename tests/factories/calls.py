@@ -148,6 +148,11 @@ def _phone(world: World) -> Call:
     return Call("POST", "/api/v1/me/phone", {"code": world.core.wechat.phone_code_for(OWNER.phone)})  # type: ignore[attr-defined]
 
 
+def _link(world: World) -> str:
+    """Return the token of a coupon that the other member offers to whoever has the link."""
+    return world.a_giftable_coupon(of=world.other, offered=True)[1]
+
+
 CALLS: dict[str, Callable[[World], Call]] = {
     # Members
     "POST /api/v1/auth/wechat": _login,
@@ -160,6 +165,14 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "POST /api/v1/coupon-templates/{template_id}/claims": lambda w: Call("POST", f"/api/v1/coupon-templates/{w.a_template()}/claims"),
     "GET /api/v1/coupons": lambda w: Call("GET", "/api/v1/coupons?limit=5"),
     "GET /api/v1/coupons/{coupon_id}": lambda w: Call("GET", f"/api/v1/coupons/{w.a_coupon()}"),
+    "POST /api/v1/coupons/{coupon_id}/gifts": lambda w: Call("POST", f"/api/v1/coupons/{w.a_giftable_coupon()[0]}/gifts"),
+    "POST /api/v1/coupons/{coupon_id}/gifts/withdrawal": lambda w: Call(
+        "POST", f"/api/v1/coupons/{w.a_giftable_coupon(offered=True)[0]}/gifts/withdrawal"
+    ),
+    "GET /api/v1/coupon-gifts": lambda w: Call("GET", "/api/v1/coupon-gifts?limit=5"),
+    "GET /api/v1/coupon-gifts/{token}": lambda w: Call("GET", f"/api/v1/coupon-gifts/{_link(w)}"),
+    "POST /api/v1/coupon-gifts/{token}/acceptance": lambda w: Call("POST", f"/api/v1/coupon-gifts/{_link(w)}/acceptance"),
+    "POST /api/v1/coupon-gifts/{token}/refusal": lambda w: Call("POST", f"/api/v1/coupon-gifts/{_link(w)}/refusal"),
     "POST /api/v1/coupons/codes": lambda w: Call("POST", "/api/v1/coupons/codes", {"code": w.a_code()}),
     "POST /api/v1/coupons/quotes": lambda w: Call("POST", "/api/v1/coupons/quotes", _cart(coupon_ids=[w.a_coupon()], points=10)),
     "GET /api/v1/me": lambda w: Call("GET", "/api/v1/me"),

@@ -35,7 +35,7 @@ from server.orders.drafts import MemberRef, ReceiverDraft
 from server.partners import service as partners
 from server.partners.rules import SCOPES
 from server.points import service as points
-from tests.factories.coupons import a_coupon, a_template
+from tests.factories.coupons import a_coupon, a_template, some_terms
 from tests.factories.feedback import Caller, a_picture, a_ticket, an_agent
 from tests.factories.members import APPID, SYSTEM
 from tests.factories.notifications import all_templates, an_answer
@@ -134,6 +134,15 @@ class World:
 
     def a_template(self) -> str:
         return str(self.run(lambda s: a_template(s, now=self.now)))
+
+    def a_giftable_coupon(self, *, of: Caller | None = None, offered: bool = False) -> tuple[str, str]:
+        """Return a coupon that may be given to a friend, and the token of the link when it is offered."""
+        giver, token = (of or self.owner).member_id, ""
+        with self.core.db.transaction() as session:
+            view = a_coupon(session, giver, now=self.now, terms=some_terms(giftable=True))
+            if offered:
+                token = coupon_service.offer(session, giver, view.id, actor=MemberActor(giver), now=self.now).token
+        return str(view.id), token
 
     def a_coupon(self, *, redeemed: bool = False, of: Caller | None = None) -> str:
         from server.coupons import service as coupons

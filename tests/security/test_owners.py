@@ -30,6 +30,9 @@ ID_NAME = re.compile(r"(^|_)(id|ids|no|nos|code|codes|token)$")
 # Ids in a path that name nobody's own thing, and why.
 SHARED = {
     "POST /api/v1/coupon-templates/{template_id}/claims": "a template is on offer to all members",
+    "GET /api/v1/coupon-gifts/{token}": "whoever has the link may look and answer, once; that is what it is shared for",
+    "POST /api/v1/coupon-gifts/{token}/acceptance": "as above",
+    "POST /api/v1/coupon-gifts/{token}/refusal": "as above",
     "GET /api/v1/rewards/{reward_id}": "a reward is on offer to all members",
     "POST /api/v1/rewards/{reward_id}/redemptions": "as above",
 }
