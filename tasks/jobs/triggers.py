@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -82,7 +83,7 @@ def _run_rule(core: Core, rule: RuleView, room: int) -> tuple[int, int]:
         # A day with a failure is looked through again by the next run; later days wait no longer than this one for it.
         clean = clean and finished
         if clean:
-            core.db.run(lambda session, day=day: service.finish_day(session, rule.code, day, now=core.clock.now()))  # type: ignore[misc]
+            core.db.run(partial(service.finish_day, code=rule.code, day=day, now=core.clock.now()))
         if tried >= room:
             break
     return tried, given
@@ -105,7 +106,7 @@ def _run_day(core: Core, rule: RuleView, day: date, room: int) -> tuple[int, int
                 return tried, given, False
             tried += 1
             try:
-                given += core.db.run(lambda session, last=last: service.win_back(session, rule, last, now=core.clock.now()))  # type: ignore[misc]
+                given += core.db.run(partial(service.win_back, rule=rule, last=last, now=core.clock.now()))
             except DomainError as refusal:
                 # One member's trouble is nobody else's.
                 _log.warning("triggers.refused", member_id=str(last.member_id), code=refusal.code)

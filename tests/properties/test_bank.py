@@ -103,19 +103,25 @@ def check_what_was_done(core, folder, in_flight):
     return len(rows)
 
 
-def test_every_snapshot_adds_up_while_clients_move_points(core, tmp_path):
-    plan = a_plan(core, tmp_path, members=16, processes=1, threads=4 if core.db.engine.dialect.name == "sqlite" else 12)
-    stopping, auditor = threading.Event(), Auditor(core.db.engine)
+def busy_threads(core, plan, look, *, seconds):
+    """Let the clients of one process work for so long, and look all the while and once more when they have ended."""
+    stopping = threading.Event()
     threads = work_in_threads(core.db, plan, "client", stopping)
     try:
-        while time.time() - plan.began < 1.5:
-            auditor.look()
+        while time.time() - plan.began < seconds:
+            look()
             time.sleep(0.05)
     finally:
         stopping.set()
         for thread in threads:
             thread.join()
-    auditor.look()
+    look()
+
+
+def test_every_snapshot_adds_up_while_clients_move_points(core, tmp_path):
+    plan = a_plan(core, tmp_path, members=16, processes=1, threads=4 if core.db.engine.dialect.name == "sqlite" else 12)
+    auditor = Auditor(core.db.engine)
+    busy_threads(core, plan, auditor.look, seconds=1.5)
     assert check_what_was_done(core, tmp_path, in_flight=0) > 20
 
 
