@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from server.coupons.models import Coupon
-from server.coupons.rules.states import CouponState
+from server.coupons.models import CouponRedemption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
-    """Coupons of a source: how many were redeemed, what they took off, and the sales they were part of."""
+    """Coupons of a source: how many stand redeemed, what they cost, and their part of their orders' sales (``rules.apportion``)."""
 
     redeemed: int = 0
     discount_fen: int = 0
@@ -29,14 +28,10 @@ def figures_of(session: Session, namespaces: Sequence[str]) -> dict[str, SourceF
     """Return namespace of the source → what its redeemed coupons came to; one without any is left out. One statement."""
     if not namespaces:
         return {}
+    of = CouponRedemption
     rows = session.execute(
-        sa.select(
-            Coupon.source_namespace,
-            sa.func.count(),
-            sa.func.sum(sa.func.coalesce(Coupon.discount_fen, 0)),
-            sa.func.sum(sa.func.coalesce(Coupon.sales_fen, 0)),
-        )
-        .where(Coupon.source_namespace.in_(namespaces), Coupon.state == CouponState.REDEEMED)
-        .group_by(Coupon.source_namespace)
+        sa.select(of.source_namespace, sa.func.count(), sa.func.sum(sa.func.coalesce(of.cost_fen, 0)), sa.func.sum(of.part_fen))
+        .where(of.source_namespace.in_(namespaces))
+        .group_by(of.source_namespace)
     )
     return {namespace: SourceFigures(int(number), int(discount), int(sales)) for namespace, number, discount, sales in rows}

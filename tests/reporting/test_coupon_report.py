@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from server.coupons import service
 from server.coupons.funnel_queries import funnel
 from server.coupons.rules.terms import Kind, Terms, Validity
+from server.coupons.source_queries import SourceFigures, figures_of
 from server.kernel.db import Base
 from server.kernel.source import Source
 from server.reporting.coupon_scope import MAX_DAYS, NO_STORE, UNKNOWN_STORE, Figures, Scope
@@ -297,3 +298,14 @@ def test_a_year_and_an_empty_shop(session):
     found = report(session, first=TODAY - timedelta(days=MAX_DAYS - 1))
     assert found.total == found.before == Figures()
     assert (found.templates, len(found.days), found.total.rate, found.total.sales_per_yuan) == ([], MAX_DAYS, None, None)
+
+
+def test_a_rules_figures_share_an_orders_sales_as_the_report_does(session):
+    member = a_member(session, now=NOW)
+    template = a_template(session, now=NOW, per_member=None)
+    for way in ("coupons.trigger/a", "coupons.trigger/b"):
+        coupon = service.issue(session, member, template, source=Source(way, "1"), actor=STAFF, now=NOW)
+        redeem(session, coupon, "N-1", discount=1000, sales=9000)
+    found = figures_of(session, ["coupons.trigger/a", "coupons.trigger/b"])
+    assert found == dict.fromkeys(("coupons.trigger/a", "coupons.trigger/b"), SourceFigures(1, 1000, 4500))
+    assert sum(row.figures.sales_fen for row in report(session).ways) == 9000
