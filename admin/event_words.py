@@ -93,6 +93,8 @@ JOBS: dict[str, str] = {
     "points.release_due": N_("Release reserved points"),
     "points.unlock_due": N_("Unlock pending points"),
     "referrals.reward_due": N_("Reward invitations"),
+    "risk.watch_claims": N_("Look at claims by device"),
+    "risk.resolve_entries": N_("Hold whom the block list means"),
     "retention.forget": N_("Forget data past its time"),
     "rewards.time_out_due": N_("Cancel redemptions not collected"),
     "triggers.win_back": N_("Give coupons to members who stayed away"),

@@ -57,6 +57,9 @@ AREAS: tuple[tuple[str, dict[Permission, PermissionWords]], ...] = (
             _P.CAMPAIGNS_EDIT: PermissionWords(
                 N_("Set gifts and automatic coupons"), N_("Birthday gifts, and the rules by which coupons are issued by themselves.")
             ),
+            _P.RISK_READ: PermissionWords(N_("See risk control"), N_("The block list, velocity rules, and what was refused.")),
+            _P.RISK_EDIT: PermissionWords(N_("Set risk control"), N_("Put on the block list, take off it, and change the rules.")),
+            _P.RISK_RELEASE: PermissionWords(N_("Release refusals"), N_("Let a member through whom risk control stopped.")),
         },
     ),
     (

@@ -118,6 +118,8 @@ JOBS: tuple[Job, ...] = (
     Job("orders.complete_due", Every(600), "tasks.jobs.orders:complete_due"),
     Job("orders.apply_pending", MINUTE, "tasks.jobs.orders:apply_pending"),
     Job("referrals.reward_due", Every(300), "tasks.jobs.referrals:reward_due"),
+    Job("risk.watch_claims", MINUTE, "tasks.jobs.risk:watch_claims"),
+    Job("risk.resolve_entries", HOUR, "tasks.jobs.risk:resolve_entries"),
     Job("feedback.close_silent", HOUR, "tasks.jobs.feedback:close_silent"),
     Job("notifications.deliver_due", MINUTE, "tasks.jobs.sending:send_due"),
     Job("notifications.sweep", MINUTE, "tasks.jobs.notifications:sweep"),

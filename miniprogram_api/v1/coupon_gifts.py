@@ -16,13 +16,15 @@ from sqlalchemy.orm import Session
 from miniprogram_api.auth import member_required
 from miniprogram_api.context import actor, core, member_id, now
 from miniprogram_api.idempotent import json_response, run_command
-from miniprogram_api.schemas import Output, PageOut, PageQuery
+from miniprogram_api.risk import refused
+from miniprogram_api.schemas import Document, Output, PageOut, PageQuery
 from miniprogram_api.v1.coupons import CouponOut, shape
 from server.coupons import gift_queries, service
 from server.coupons.gift_queries import GiftView
 from server.coupons.rules.states import GiftState
 from server.kernel.pagination import PageRequest
 from server.members import queries as members
+from server.risk.rules import Way
 
 bp = APIBlueprint("v1_coupon_gifts", __name__, url_prefix="/api/v1", tag="Coupon gifts")
 
@@ -129,9 +131,16 @@ def show_gift(token: str) -> Response:
 def accept_gift(token: str) -> Response:
     """Put the coupon into one's own wallet; accepting it again answers the same coupon.
 
-    409: ``coupon_gift_ended``, ``own_coupon_gift``, ``claim_limit_reached``, ``tier_not_eligible``.
+    409: ``coupon_gift_ended``, ``own_coupon_gift``, ``claim_limit_reached``, ``tier_not_eligible``, ``risk_held``.
     """
-    return run_command(lambda session: (200, shape(service.accept(session, member_id(), token, actor=actor(), now=now()))))
+
+    def work(session: Session) -> tuple[int, CouponOut | Document]:
+        stopped = refused(session, Way.GIFT)
+        if stopped is not None:
+            return stopped
+        return 200, shape(service.accept(session, member_id(), token, actor=actor(), now=now()))
+
+    return run_command(work)
 
 
 @bp.post("/coupon-gifts/<token>/refusal")

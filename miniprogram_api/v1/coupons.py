@@ -16,6 +16,7 @@ from miniprogram_api.auth import member_required
 from miniprogram_api.context import actor, core, member_id, now
 from miniprogram_api.idempotent import json_response, run_command
 from miniprogram_api.problems import document_of
+from miniprogram_api.risk import refused
 from miniprogram_api.schemas import Document, Fen, Input, Output, PageOut, PageQuery
 from server.coupons import queries, service
 from server.coupons.errors import CodeNotValidError
@@ -31,6 +32,7 @@ from server.orders import queries as orders
 from server.points import queries as points
 from server.rewards import queries as rewards
 from server.rewards.rules.paying import PointsPayment, pay
+from server.risk.rules import Way
 
 bp = APIBlueprint("v1_coupons", __name__, url_prefix="/api/v1/coupons", tag="Coupons")
 
@@ -216,10 +218,14 @@ def claim_code(body: CodeIn) -> Response:
     """Claim the coupon of a code; a code of one's own again answers the coupon it gave.
 
     404 ``coupon_code_not_valid`` for a code that is unknown, used, stopped or out of its time, all alike; after ten on one day 429
-    ``too_many_code_tries``. 409: ``sold_out``, ``claim_limit_reached``, ``not_in_window``, ``tier_not_eligible``.
+    ``too_many_code_tries``. 409: ``sold_out``, ``claim_limit_reached``, ``not_in_window``, ``tier_not_eligible``,
+    ``risk_held``.
     """
 
     def work(session: Session) -> tuple[int, CouponOut | Document]:
+        stopped = refused(session, Way.CODE)
+        if stopped is not None:
+            return stopped
         done = service.claim_by_code(session, member_id(), body.code, actor=actor(), now=now())
         if done.coupon is not None:
             return 201, shape(done.coupon)

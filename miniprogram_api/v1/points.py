@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from miniprogram_api import context
 from miniprogram_api.auth import member_required
 from miniprogram_api.idempotent import json_response, run_command
+from miniprogram_api.risk import refused
 from miniprogram_api.schemas import Document, Output, PageOut, PageQuery
 from miniprogram_api.v1.coupons import language
 from server.kernel.clock import business_date
@@ -22,6 +23,7 @@ from server.kernel.db import zone_of
 from server.kernel.pagination import PageRequest
 from server.points import queries, service
 from server.points.explain import explain
+from server.risk.rules import Way
 
 _MEMBERS_DETAILS = frozenset({"why", "by_line", "order_no", "policy", "owed", "forgiven", "reservation", "lot_id"})
 
@@ -153,9 +155,12 @@ def lots(query_data: LotQuery) -> Response:
 @bp.doc(summary="Check in for today")
 @bp.output(CheckInOut, status_code=201)
 def check_in() -> Response:
-    """Check in for the business day; a second time that day is refused with ``already_checked_in``."""
+    """Check in for the business day; a second time that day is refused with ``already_checked_in``. 409 ``risk_held``."""
 
-    def work(session: Session) -> tuple[int, CheckInOut]:
+    def work(session: Session) -> tuple[int, CheckInOut | Document]:
+        stopped = refused(session, Way.CHECK_IN)
+        if stopped is not None:
+            return stopped
         made = service.check_in(session, context.member_id(), actor=context.actor(), now=context.now())
         return 201, CheckInOut(points=made.points, streak_days=made.streak_days)
 

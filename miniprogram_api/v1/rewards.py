@@ -15,13 +15,15 @@ from sqlalchemy.orm import Session
 from miniprogram_api.auth import member_required
 from miniprogram_api.context import actor, core, member_id, now
 from miniprogram_api.idempotent import json_response, run_command
-from miniprogram_api.schemas import Input, Output, PageOut
+from miniprogram_api.risk import refused
+from miniprogram_api.schemas import Document, Input, Output, PageOut
 from miniprogram_api.v1.redemptions import RedemptionOut, shape
 from miniprogram_api.v1.uploads import address_of
 from server.rewards import queries, service
 from server.rewards.errors import RewardNotFoundError
 from server.rewards.reasons import CODES, REASONS
 from server.rewards.rules.terms import Kind
+from server.risk.rules import Way
 
 bp = APIBlueprint("v1_rewards", __name__, url_prefix="/api/v1/rewards", tag="Rewards")
 
@@ -103,12 +105,15 @@ def show_reward(reward_id: UUID) -> Response:
 def redeem(reward_id: UUID, body: RewardRedemptionIn) -> Response:
     """Redeem points; with a cash part the answer is ``reserved`` until it is paid.
 
-    409 ``insufficient_points``, ``sold_out``, ``redemption_limit_reached``, ``tier_not_eligible``, ``not_in_window`` or ``reward_changed``
-    otherwise; 422 ``receiver_missing`` for goods without a receiver.
+    409 ``insufficient_points``, ``sold_out``, ``redemption_limit_reached``, ``tier_not_eligible``, ``not_in_window``, ``reward_changed`` or
+    ``risk_held`` otherwise; 422 ``receiver_missing`` for goods without a receiver.
     """
     receiver = None if body.receiver is None else service.ReceiverDraft(**body.receiver.model_dump())
 
-    def work(session: Session) -> tuple[int, RedemptionOut]:
+    def work(session: Session) -> tuple[int, RedemptionOut | Document]:
+        stopped = refused(session, Way.REDEMPTION, address=receiver.address if receiver is not None else None)
+        if stopped is not None:
+            return stopped
         view = service.redeem(session, member_id(), reward_id, receiver=receiver, seen_version=body.seen_version, actor=actor(), now=now())
         return 201, shape(view)
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from server.cards import service as cards
 from server.flows import referral
 from server.members import service as members
+from server.risk import service as risk
 
 
 def log_in(
@@ -50,5 +51,7 @@ def log_in(
         now=now,
     )
     cards.issue(session, login.member_id, now=now)
+    if device:
+        risk.note_device(session, login.member_id, device, now=now)
     referral.welcome(session, login.member_id, is_new=login.is_new, invite_code=invite_code, device=device, now=now)
     return login

@@ -24,6 +24,7 @@ from server.points import occasions
 from server.points import service as points
 from server.referrals import service as referrals
 from server.rewards import service as rewards
+from server.risk import service as risk
 from server.tiers import service as tiers
 from server.triggers import service as triggers
 
@@ -35,6 +36,7 @@ class _Mover(Protocol):
 # Every domain that owns rows of members, in the order of the ladder from below.
 MOVERS: dict[str, _Mover] = {
     "files": files.merge_members,
+    "risk": risk.merge_members,
     "cards": cards.merge_members,
     "points": points.merge_members,
     "points_for_events": occasions.merge,
@@ -107,4 +109,7 @@ def bind_phone(session: Session, member_id: UUID, phone_e164: str, *, actor: Act
 def _bound(session: Session, member_id: UUID, phone_e164: str, *, actor: Actor, now: datetime) -> members.Bound:
     # The number the member had so far is remembered too: whoever gives theirs to a friend does not become two people.
     referrals.note_phone(session, member_id, now=now)
-    return members.bind_phone(session, member_id, phone_e164, actor=actor, now=now)
+    bound = members.bind_phone(session, member_id, phone_e164, actor=actor, now=now)
+    # A number that is on the block list holds whoever binds it, from now on.
+    risk.note_phone(session, member_id, now=now)
+    return bound

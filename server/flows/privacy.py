@@ -26,6 +26,7 @@ from server.orders import service as orders
 from server.referrals import service as referrals
 from server.rewards import queries as reward_queries
 from server.rewards import service as rewards
+from server.risk import service as risk
 from server.wechat import service as wechat
 
 
@@ -37,6 +38,7 @@ class _Forgetter(Protocol):
 # what is append-only (entries, consents, the trail) is written without personal data in the first place.
 FORGETTERS: dict[str, _Forgetter] = {
     "cards": cards.forget_member,
+    "risk": risk.forget_member,
     "referrals": referrals.forget_member,
     "notifications": notifications.forget_member,
     "rewards": rewards.forget_member,

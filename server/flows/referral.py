@@ -21,6 +21,9 @@ from server.points import service as points
 from server.referrals import queries, rules, service
 from server.referrals.models import Referral
 from server.referrals.rules import LoopFacts, Purchase, ReferralPolicy, Verdict
+from server.risk import queries as risk_queries
+from server.risk import rules as risk_rules
+from server.risk import service as risk
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -102,6 +105,10 @@ def settle(session: Session, referral_id: UUID, *, now: datetime) -> str | None:
     if verdict.state != rules.REWARDED or verdict.order_id is None:
         service.settle(session, referral_id, verdict)
         return verdict.state
+    if _refused_by_risk(session, held, now):
+        # It goes on waiting, so that a release needs nothing but to look again.
+        service.settle(session, held.id, Verdict(rules.WAITING, look_at=now + rules.LOOK_AGAIN))
+        return rules.WAITING
     given = {
         side: _give(session, held.id, side, member_id, count, reason, policy, now)
         for side, member_id, count, reason in (
@@ -127,6 +134,18 @@ def _postpone(session: Session, policy: ReferralPolicy, now: datetime) -> None:
         )
         .values(look_at=now + rules.LOOK_AGAIN),
     )
+
+
+def _refused_by_risk(session: Session, held: queries.ReferralView, now: datetime) -> bool:
+    key, scope = f"referral:{held.id}", risk_rules.Scope.REFERRALS.value
+    hold = risk_queries.hold_of(session, held.inviter_id, scope, now)
+    if hold is not None and not risk_queries.has_pass(session, held.inviter_id, scope, now):
+        rule = None if hold.entry_id is not None else hold.cause.partition(":")[2]
+        refusal = risk.Refusal(risk_rules.Way.REFERRAL, hold.cause, hold.entry_id, rule)
+        risk.note_refused(session, held.inviter_id, refusal, now=now, once_key=f"{key}:inviter")
+        return True
+    # The inviter's devices are no measure: whoever invites many friends is what the programme is for.
+    return risk.ask(session, held.friend_id, risk_rules.Way.REFERRAL, now=now, once_key=key) is not None
 
 
 def _verdict(session: Session, held: queries.ReferralView, policy: ReferralPolicy, now: datetime) -> Verdict:

@@ -219,6 +219,11 @@ def by_phone(session: Session, phone_e164: str) -> UUID | None:
     return session.scalar(sa.select(Member.id).where(Member.phone_index == index))
 
 
+def by_phone_index(session: Session, index: str) -> UUID | None:
+    """Return the member with a phone number of which only the blind index is known, or None."""
+    return session.scalar(sa.select(Member.id).where(Member.phone_index == index))
+
+
 def by_openid(session: Session, openid: str, appid: str | None = None) -> UUID | None:
     """Return the member who logs in with an openid, in any of the brand's apps unless one is named."""
     channel = MemberIdentity.channel.startswith(WECHAT_PREFIX) if appid is None else MemberIdentity.channel == f"{WECHAT_PREFIX}{appid}"

@@ -33,6 +33,9 @@ class Permission(StrEnum):
     REWARDS_HAND_OVER = "rewards:hand_over"
     CAMPAIGNS_READ = "campaigns:read"
     CAMPAIGNS_EDIT = "campaigns:edit"
+    RISK_READ = "risk:read"
+    RISK_EDIT = "risk:edit"
+    RISK_RELEASE = "risk:release"
     ORDERS_READ = "orders:read"
     ORDERS_EDIT = "orders:edit"
     TICKETS_READ = "tickets:read"
@@ -100,6 +103,9 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.REWARDS_HAND_OVER,
                 _P.CAMPAIGNS_READ,
                 _P.CAMPAIGNS_EDIT,
+                _P.RISK_READ,
+                _P.RISK_EDIT,
+                _P.RISK_RELEASE,
                 _P.ORDERS_READ,
                 _P.ORDERS_EDIT,
                 _P.TICKETS_READ,
@@ -132,6 +138,8 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.REWARDS_READ,
                 _P.REWARDS_FULFIL,
                 _P.CAMPAIGNS_READ,
+                _P.RISK_READ,
+                _P.RISK_RELEASE,
                 _P.ORDERS_READ,
                 _P.TICKETS_READ,
                 _P.TICKETS_WORK,

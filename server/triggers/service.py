@@ -11,6 +11,8 @@ from server.kernel.db import insert_if_absent, update_where, zone_of
 from server.members import queries as members
 from server.orders import purchases
 from server.orders import service as orders
+from server.risk import service as risk
+from server.risk.rules import Way
 from server.tiers import queries as tiers
 from server.triggers import giving, queries
 from server.triggers.giving import Occasion
@@ -56,7 +58,7 @@ def welcome(session: Session, enrolled_id: UUID, *, occurred_at: datetime, now: 
         now: present instant.
 
     Returns:
-        How many coupons were given.
+        How many coupons were given; none to who is held by risk control.
     """
     rules = queries.holding(session, TriggerKind.WELCOME, occurred_at)
     enrolled = members.find(session, enrolled_id) if rules else None
@@ -66,6 +68,11 @@ def welcome(session: Session, enrolled_id: UUID, *, occurred_at: datetime, now: 
     if member_id is None:
         return 0
     occasion = Occasion(member_id, enrolled_id.hex, occurred_at, slot=_ONCE)
+    if all(queries.has_slot(session, rule.code, member_id, _ONCE) for rule in rules):
+        return 0
+    if risk.ask(session, member_id, Way.WELCOME, now=now, once_key=f"welcome:{enrolled_id}") is not None:
+        # Nothing is written down here, so that after a release the same call gives it.
+        return 0
     return _give_once(session, rules, occasion, now)
 
 

@@ -515,6 +515,8 @@ KEPT = {
     "referrals": "staff's words are blanked; who invited whom, by number",
     "points_expiry_notices": "a day, gone two days after it", "points_opening_rows": "the ledger's own source: numbers and the shop's note",
     "points_lots": "the ledger", "points_reservations": "the ledger", "points_check_ins": "dates only",
+    "risk_entries": "staff's words are blanked; that a number was blocked", "risk_holds": "emptied", "risk_marks": "emptied",
+    "risk_passes": "emptied", "risk_refusals": "its mark and staff's words are blanked; what was refused, by number", "risk_tries": "emptied",
     "points_event_grants": "what was given for an event, and when", "points_rule_shares": "counts",
 }  # fmt: skip
 
