@@ -17,9 +17,11 @@ from admin import formats
 from admin.base import console_url_or_none, may
 from admin.detail import Moment, Panel
 from admin.formats import Tag
-from admin.listing import Column, Table
+from admin.listing import Column, RowAction, Table
 from admin.views.points import KINDS as ENTRY_KINDS
 from admin.views.points import LOT_STATES
+from admin.views.risk_words import SCOPES as RISK_SCOPES
+from admin.views.risk_words import WAYS as RISK_WAYS
 from admin.views.tier_tables import statement_table
 from admin.words import action_words, actor_words
 from server.audit import queries as audit
@@ -33,6 +35,7 @@ from server.members import queries as members
 from server.notifications import queries as notifications
 from server.orders import queries as orders
 from server.points import queries as points
+from server.risk import queries as risk
 from server.staff import approvals
 from server.staff.permissions import Permission
 from server.tiers import queries as tiers
@@ -276,6 +279,28 @@ def _growth(session: Session, member_id: UUID, _now: datetime) -> Part:
     return Part([Panel(N_("Growth"), table=statement_table(rows), name="growth", more=more)])
 
 
+def _risk(session: Session, member_id: UUID, now: datetime) -> Part:
+    held, refused = risk.holds_of(session, member_id, now), risk.refusals(session, _SHOWN, member_id=member_id).items
+    if not held and not refused:
+        return Part()
+    holds = Table(
+        [
+            Column(N_("Held from"), "scope", "tag", tags=RISK_SCOPES),
+            Column(N_("Since"), "created_at", "minute"),
+            Column(N_("Until"), "until", "minute"),
+        ],
+        held,
+        lambda row: [
+            RowAction(N_("Release"), address, Permission.RISK_RELEASE)
+            for address in (console_url_or_none("risk.release_member", member_id=member_id, scope=row.scope),)
+            if address
+        ],
+        empty=N_("Nothing holds this member"),
+    )
+    moments = [Moment(row.occurred_at, N_("Refused by risk control"), gettext(RISK_WAYS[row.way].label), "red") for row in refused]
+    return Part([Panel(N_("Risk control"), table=holds, name="risk")], moments)
+
+
 def _history(session: Session, member_id: UUID, _now: datetime) -> Part:
     moments = [
         Moment(change.occurred_at, N_("Tier changed"), f"{change.from_name or '–'} → {change.to_name}", "gold")
@@ -311,6 +336,7 @@ PARTS: tuple[tuple[Permission, PartOf], ...] = (
     (Permission.MEMBERS_READ, _consents),
     (Permission.MEMBERS_READ, _identities),
     (Permission.MEMBERS_READ, _growth),
+    (Permission.RISK_READ, _risk),
     (Permission.MEMBERS_READ, _history),
 )
 _TIMELINE_LENGTH = 16

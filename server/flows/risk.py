@@ -74,9 +74,7 @@ def give_now(session: Session, refusal_id: UUID, *, now: datetime) -> int:
     return triggers.welcome(session, UUID(key), occurred_at=joined.joined_at, now=now) if joined is not None else 0
 
 
-def release(
-    session: Session, refusal_id: UUID, *, until: datetime | None, give: bool, reason: str, actor: Actor, now: datetime
-) -> int:
+def release(session: Session, refusal_id: UUID, *, until: datetime | None, give: bool, reason: str, actor: Actor, now: datetime) -> int:
     """Release a refusal and, when asked to, give at once what it kept back; return how many were given.
 
     Arguments:

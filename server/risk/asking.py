@@ -119,9 +119,7 @@ def _held(session: Session, member_id: UUID, way: rules.Way, scope: str, now: da
     return Refusal(way, hold.cause, hold.entry_id, rule)
 
 
-def _too_much(
-    session: Session, member_id: UUID, way: rules.Way, marks: dict[rules.Kind, str | None], now: datetime
-) -> Refusal | None:
+def _too_much(session: Session, member_id: UUID, way: rules.Way, marks: dict[rules.Kind, str | None], now: datetime) -> Refusal | None:
     version, known = queries.velocity_rules(session)
     counting = [(rule, mark) for rule in known if rule.enabled and rule.way is way and (mark := marks.get(rule.per)) is not None]
     lock(session, {mark for _, mark in counting}, now=now)

@@ -94,7 +94,7 @@ def add_entry(
     )
     session.add(entry)
     session.flush()
-    held = _resolve(session, entry, now=now)
+    held, _ = _resolve(session, entry, now=now)
     _audit(session, "risk_entry.add", entry, {"kind": entry.kind, "scope": scope, "members": held}, actor=actor, reason=reason, now=now)
     found = queries.find_entry(session, entry.id)
     if found is None:
@@ -149,7 +149,7 @@ def resolve_entries(session: Session, now: datetime, limit: int = 200, after: UU
         if entry.mark is not None:
             lock(session, [entry.mark], now=now)
         if session.scalar(sa.select(RiskEntry.id).where(RiskEntry.id == entry.id, RiskEntry.ended_at.is_(None))) is not None:
-            made += _resolve(session, entry, now=now)
+            made += _resolve(session, entry, now=now)[1]
     return made, rows[-1].id if len(rows) == limit else None
 
 
@@ -167,7 +167,8 @@ def _named(session: Session, target: Target) -> tuple[str | None, str, str]:
     return mark, (rules.masked(target.kind, target.text) or f"…{mark[-6:]}")[:40], mark
 
 
-def _resolve(session: Session, entry: RiskEntry, *, now: datetime) -> int:
+def _resolve(session: Session, entry: RiskEntry, *, now: datetime) -> tuple[int, int]:
+    """Hold whom an entry means; return how many members that are, and how many holds are new."""
     if entry.member_id is not None:
         who = {entry.member_id}
     else:
@@ -177,9 +178,8 @@ def _resolve(session: Session, entry: RiskEntry, *, now: datetime) -> int:
         holder = members.by_phone_index(session, entry.mark.partition(":")[2])
         if holder is not None:
             who.add(holder)
-    for member_id in sorted(who):
-        hold(session, member_id, entry, now=now)
-    return len(who)
+    made = sum(hold(session, member_id, entry, now=now) for member_id in sorted(who))
+    return len(who), made
 
 
 def _end_lapsed(session: Session, slot: str, now: datetime) -> None:
@@ -187,9 +187,5 @@ def _end_lapsed(session: Session, slot: str, now: datetime) -> None:
     update_where(session, lapsed.values(live_slot=None, ended_at=now, ended_by="risk"))
 
 
-def _audit(
-    session: Session, action: str, entry: RiskEntry, after: dict[str, object], *, actor: Actor, reason: str, now: datetime
-) -> None:
-    audit.record(
-        session, actor=actor, action=action, subject_type="risk_entry", subject_id=entry.id, after=after, reason=reason, now=now
-    )
+def _audit(session: Session, action: str, entry: RiskEntry, after: dict[str, object], *, actor: Actor, reason: str, now: datetime) -> None:
+    audit.record(session, actor=actor, action=action, subject_type="risk_entry", subject_id=entry.id, after=after, reason=reason, now=now)

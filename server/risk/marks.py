@@ -70,9 +70,7 @@ def _note(session: Session, member_id: UUID, kind: rules.Kind, text: str, now: d
 
 def hold(session: Session, member_id: UUID, entry: RiskEntry, *, now: datetime) -> int:
     """Hold a member for an entry in each of its scopes where staff let them not through; return how many holds are new."""
-    free = set(
-        session.scalars(sa.select(RiskPass.scope).where(RiskPass.member_id == member_id, alive(RiskPass.until, now)))
-    )
+    free = set(session.scalars(sa.select(RiskPass.scope).where(RiskPass.member_id == member_id, alive(RiskPass.until, now))))
     made = 0
     for scope in rules.scopes_of(entry.scope):
         if scope not in free:

@@ -94,9 +94,7 @@ def release_member(
 
 def _let_through(session: Session, member_id: UUID, scope: str, until: datetime | None, *, actor: Actor, now: datetime) -> int:
     gone = session.execute(
-        sa.delete(RiskHold)
-        .where(RiskHold.member_id == member_id, RiskHold.scope == scope)
-        .execution_options(synchronize_session=False)
+        sa.delete(RiskHold).where(RiskHold.member_id == member_id, RiskHold.scope == scope).execution_options(synchronize_session=False)
     )
     values = {"id": uuid7(), "member_id": member_id, "scope": scope, "until": until, "created_at": now, "created_by": _name(actor)}
     session.execute(sa.insert(RiskPass).values(**values))
