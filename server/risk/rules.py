@@ -89,14 +89,14 @@ class VelocityRule:
 # Wide enough for a family that shares a phone or lives at one address, and for a colleague or two; see docs/risk.md for how often real
 # households reach them.
 DEFAULTS: tuple[VelocityRule, ...] = (
-    VelocityRule("claims_per_device", Way.CLAIM, Kind.DEVICE, Count.TIMES, 60, 1),
+    VelocityRule("claims_per_device", Way.CLAIM, Kind.DEVICE, Count.TIMES, 250, 1),
     VelocityRule("codes_per_device", Way.CODE, Kind.DEVICE, Count.TIMES, 60, 1),
     VelocityRule("gifts_per_device", Way.GIFT, Kind.DEVICE, Count.TIMES, 30, 1),
     VelocityRule("check_ins_per_device", Way.CHECK_IN, Kind.DEVICE, Count.MEMBERS, 6, 1),
     VelocityRule("redemptions_per_address", Way.REDEMPTION, Kind.ADDRESS, Count.TIMES, 20, 30),
     VelocityRule("redeemers_per_device", Way.REDEMPTION, Kind.DEVICE, Count.MEMBERS, 6, 30),
-    VelocityRule("invited_per_device", Way.REFERRAL, Kind.DEVICE, Count.MEMBERS, 4, 30),
-    VelocityRule("welcomed_per_device", Way.WELCOME, Kind.DEVICE, Count.MEMBERS, 4, 30),
+    VelocityRule("invited_per_device", Way.REFERRAL, Kind.DEVICE, Count.MEMBERS, 6, 30),
+    VelocityRule("welcomed_per_device", Way.WELCOME, Kind.DEVICE, Count.MEMBERS, 6, 30),
 )
 MOST, DAYS = (1, 100_000), (1, 365)
 

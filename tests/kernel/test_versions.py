@@ -15,6 +15,8 @@ from server.referrals import service as referrals
 from server.referrals.rules import ReferralPolicy
 from server.rewards import service as rewards
 from server.rewards.rules.paying import PaymentPolicy
+from server.risk import rules as risk_rules
+from server.risk import service as risk
 from tests.conftest import START
 from tests.factories.orders import SYSTEM
 
@@ -23,6 +25,7 @@ SAVE = {
     "points_controls": lambda session: controls.declare(session, Controls(adjust_limit=7), actor=SYSTEM, now=START),
     "points_payment_policies": lambda session: rewards.set_payment_policy(session, PaymentPolicy(200), actor=SYSTEM, now=START),
     "points_settings": lambda session: points.change_settings(session, PolicySettings(reopen_days=40), actor=SYSTEM, now=START),
+    "risk_rule_versions": lambda session: risk.change_rules(session, risk_rules.DEFAULTS, actor=SYSTEM, now=START),
     "referral_policies": lambda session: referrals.change_policy(session, ReferralPolicy(inviter_points=9), actor=SYSTEM, now=START),
 }
 

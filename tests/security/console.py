@@ -23,6 +23,9 @@ from server.points import queries as points
 from server.points.openings import OpeningRow
 from server.points.rulebook import RuleDraft
 from server.referrals import service as referrals
+from server.risk import service as risk
+from server.risk.rules import Kind, Way
+from server.risk.service import Target
 from server.staff import approvals
 from server.staff.approvals import Wanted
 from server.staff.permissions import ROLES
@@ -61,11 +64,13 @@ _ROWS = {
     "reply_id": "canned_replies",
     "run_id": "points_dry_runs",
     "referral_id": "referrals",
+    "refusal_id": "risk_refusals",
     "approval_id": "staff_approvals",
     "opening_id": "points_openings",
 }
 _ROWS_OF = {
     ("console_audit", "entry_id"): "audit_entries",
+    ("console_risk", "entry_id"): "risk_entries",
     ("console_points", "entry_id"): "points_entries",
     ("console_staff", "session_id"): "staff_sessions",
     ("console_account", "session_id"): "staff_sessions",
@@ -74,6 +79,7 @@ _WORDS = {
     ("console_points-rules", "code"): "SELECT code FROM points_rules",
     ("console_message-templates", "code"): "ticket_answered",
     ("console_tiers", "code"): "SELECT code FROM tiers",
+    ("console_risk", "scope"): "coupons",
     ("console_points-rules", "kind"): "per_amount",
     ("console_coupon-triggers", "code"): "SELECT code FROM coupon_trigger_rules",
     ("console_coupon-triggers", "kind"): "order_earned",
@@ -160,6 +166,8 @@ def a_console(core: Core) -> Console:
         tiers.ensure_default_tiers(session)
         an_order(session, replace(a_draft(now=now), payable_fen=1), now=now)
         desk.add_canned_reply(session, title="Sorry", content="Sorry.", category=None, actor=staff, now=now)
+        risk.add_entry(session, Target(Kind.MEMBER, member_id=member), scope="all", reason="because", until=None, actor=staff, now=now)
+        risk.ask(session, member, Way.CODE, now=now)
         referrals.bind(session, member, world.other.member_id, "22334455", None, now=now)
         approvals.ask(
             session,
