@@ -387,8 +387,8 @@ def _reason() -> str:
 
 def _cause_words(row: queries.RefusalView) -> str:
     if row.rule_code is None:
-        return gettext("The block list")
-    return gettext(RULE_NAMES.get(row.rule_code, row.rule_code))
+        return str(gettext("The block list"))
+    return str(gettext(RULE_NAMES.get(row.rule_code, row.rule_code)))
 
 
 VIEWS = [RiskView]
