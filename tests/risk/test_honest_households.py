@@ -22,8 +22,8 @@ pytestmark = pytest.mark.skipif(not FOLDER, reason="HUIBAN_TEST_RETAIL_DIR names
 
 def rows_of(name):
     path = Path(FOLDER) / name
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as file:
+    opening = gzip.open if path.suffix == ".gz" else open
+    with opening(path, "rt", encoding="utf-8") as file:
         yield from csv.DictReader(file)
 
 
@@ -39,7 +39,11 @@ def busiest(days, within):
 
 
 def test_no_household_that_shares_one_device_is_refused_for_its_size():
-    people = {row["household_id"]: int(row["household_size"].rstrip("+")) for row in rows_of("households.csv") if row["household_size"][:1].isdigit()}
+    people = {
+        row["household_id"]: int(row["household_size"].rstrip("+"))
+        for row in rows_of("households.csv")
+        if row["household_size"][:1].isdigit()
+    }
     assert people
     for way in (Way.CHECK_IN, Way.REDEMPTION, Way.REFERRAL, Way.WELCOME):
         rule = next(rule for rule in DEFAULTS if rule.way is way and rule.count is Count.MEMBERS)
