@@ -103,11 +103,6 @@ class RiskView(ConsoleView):
         """List the block list, newest first."""
         return self._entries(PageRequest.of(20, self.cursor)).render(self)
 
-    @action("/entries/export", Permission.EXPORTS_CREATE)
-    def export_entries(self) -> ResponseReturnValue:
-        """Download the block list as it is shown: masked."""
-        return export_list("risk-block-list", self._entries)
-
     def _entries(self, place: PageRequest) -> ListPage:
         filters = [
             Filter("kind", N_("Kind"), "choice", {code: tag.label for code, tag in KINDS.items()}),
@@ -149,7 +144,7 @@ class RiskView(ConsoleView):
             RowAction(N_("Overview"), self.url_to("index"), icon="chart-column"),
             RowAction(N_("Block"), self.url_to("block"), Permission.RISK_EDIT, tone="primary", icon="plus"),
         ]
-        return ListPage(N_("Block list"), table, filters, asked, found.next_cursor, buttons, export=True)
+        return ListPage(N_("Block list"), table, filters, asked, found.next_cursor, buttons)
 
     def _entry_actions(self, row: queries.EntryView) -> list[RowAction]:
         if row.ended_at is not None:
@@ -198,8 +193,8 @@ class RiskView(ConsoleView):
         """List what was refused, newest first."""
         return self._refusals(PageRequest.of(20, self.cursor)).render(self)
 
-    @action("/refusals/export", Permission.EXPORTS_CREATE)
-    def export_refusals(self) -> ResponseReturnValue:
+    @action("/export", Permission.EXPORTS_CREATE)
+    def export(self) -> ResponseReturnValue:
         """Download what the list shows."""
         return export_list("risk-refusals", self._refusals)
 
