@@ -27,6 +27,7 @@ TOPICS: dict[str, str] = {
     "members.profile_completed": N_("Profile completed"),
     "members.deletion_requested": N_("Deletion asked for"),
     "members.erased": N_("Personal data erased"),
+    "notifications.due": N_("Many messages are due"),
     "notifications.queued": N_("Message queued"),
     "orders.cancelled": N_("Order cancelled"),
     "orders.completed": N_("Order completed"),

@@ -117,6 +117,7 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
         Subscription("notifications.tier_changed", "tasks.jobs.tier_messages:on_tier_changed"),
     ),
     "tiers.at_risk": (Subscription("notifications.tier_at_risk", "tasks.jobs.tier_messages:on_tier_at_risk"),),
+    "notifications.due": (Subscription("notifications.drain", "tasks.jobs.sending:drain", queue=MESSAGES, alone=True),),
     "notifications.queued": (Subscription("notifications.send", "tasks.jobs.sending:send_queued", queue=MESSAGES, bulk=True),),
 }
 

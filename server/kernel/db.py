@@ -24,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, registry
 
 from server.kernel.append_only import guarded_tables, refusal_of
 from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType
+from server.kernel.copying import copy_writer
 from server.kernel.errors import SavedMeanwhileError
 from server.kernel.prepared import Autocommit, Prepared, catch_up, lend
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy.engine import Dialect, Engine
+    from sqlalchemy.engine import Engine
 
     from server.kernel.crypto import Vault
 
@@ -350,7 +351,7 @@ def insert_rows(session: Session, model: type[Base], rows: Sequence[Mapping[str,
     connection = session.connection()
     catch_up(connection)
     names = list(rows[0])
-    writers = [_copy_writer(table.c[name].type, connection.dialect) for name in names]
+    writers = [copy_writer(table.c[name].type, connection.dialect) for name in names]
     columns = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
     statement = f"COPY {table.name} ({columns}) FROM STDIN"
     pairs = list(zip(names, writers, strict=True))
@@ -381,37 +382,6 @@ def driver_error(session: Session) -> type[Exception]:
     """Return the base of the errors that the session's driver raises."""
     found: type[Exception] = session.get_bind().dialect.loaded_dbapi.Error
     return found
-
-
-# What COPY's text form gives a meaning of its own; NUL is refused by the server as in any other statement.
-_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def _copy_writer(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Callable[[Any], str]:
-    """Return what writes a column's values for COPY: told once for a column, since a history has millions of values."""
-    if isinstance(kind, UuidType):
-        return _hex_of
-    if isinstance(kind, UtcDateTime):
-        return lambda value: cast("datetime", kind.process_bind_param(value, dialect)).isoformat()
-    if isinstance(kind, JsonDocument):
-        return lambda value: _escaped(cast("str", kind.process_bind_param(value, dialect)))
-    if isinstance(kind, sa.Boolean):
-        return lambda value: "t" if value else "f"
-    if isinstance(kind, sa.Integer | sa.Date):
-        return str
-    if isinstance(kind, sa.String):
-        return _escaped
-    message = f"COPY does not know how to write {kind!r}"
-    raise TypeError(message)
-
-
-def _hex_of(value: uuid.UUID) -> str:
-    return value.hex
-
-
-def _escaped(text: str) -> str:
-    # Nearly every text is plain, and looking is cheaper than translating.
-    return text if text.isprintable() and "\\" not in text else text.translate(_COPY_ESCAPES)
 
 
 def one_of(session: Session, column: Any, values: Collection[Any]) -> sa.ColumnElement[bool]:

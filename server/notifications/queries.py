@@ -327,15 +327,27 @@ def of_key(session: Session, key: str) -> UUID | None:
     return session.scalar(sa.select(NotificationMessage.id).where(NotificationMessage.key == key))
 
 
-def due(session: Session, now: datetime, limit: int) -> list[UUID]:
-    """Return queued messages whose time has come, the oldest first."""
+def due(session: Session, now: datetime, limit: int, *, skip: int = 0) -> list[UUID]:
+    """Return queued messages whose time has come, the oldest first, after so many others."""
     statement = (
         sa.select(NotificationMessage.id)
         .where(NotificationMessage.state == "queued", NotificationMessage.available_at <= now)
         .order_by(NotificationMessage.available_at)
         .limit(limit)
+        .offset(skip)
     )
     return list(session.scalars(statement))
+
+
+def due_count(session: Session, now: datetime, *, most: int) -> int:
+    """Return how many queued messages' time has come, counted no further than ``most``."""
+    waiting = (
+        sa.select(NotificationMessage.id)
+        .where(NotificationMessage.state == "queued", NotificationMessage.available_at <= now)
+        .limit(most)
+        .subquery()
+    )
+    return int(session.scalar(sa.select(sa.func.count()).select_from(waiting)) or 0)
 
 
 def templates(session: Session) -> list[TemplateView]:
