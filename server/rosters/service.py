@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import sqlalchemy as sa
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from server.kernel.actors import Actor
+
+
+_MEMBERS = cast("sa.Table", RosterMember.__table__)
 
 
 def hold(session: Session, code: str) -> RosterView:
@@ -73,8 +76,9 @@ def fill(session: Session, roster: RosterView, chosen: sa.Select[tuple[UUID]], u
     found = chosen.subquery()
     (member_id,) = found.c
     numbers = sa.literal(roster.id, Roster.id.type), sa.literal(roster.filling, sa.BigInteger())
-    into = sa.insert(RosterMember).from_select(["segment_id", "version", "member_id"], sa.select(*numbers, member_id))
-    put = int(session.execute(into).rowcount)  # type: ignore[attr-defined]  # an INSERT counts its rows
+    into = sa.insert(_MEMBERS).from_select(["segment_id", "version", "member_id"], sa.select(*numbers, member_id))
+    # psycopg forgets how many rows an INSERT put in unless it is told that somebody wants to know.
+    put = int(session.execute(into, execution_options={"preserve_rowcount": True}).rowcount)  # type: ignore[attr-defined]  # of a cursor
     further = {"filled": Roster.filled + put, "filled_until": until}
     update_where(session, sa.update(Roster).where(Roster.id == roster.id).values(**further))
     return put
