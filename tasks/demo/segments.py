@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
     from tasks.demo import DemoContext
 
-_LAPSED = Rule(
-    (
-        Group((Condition(Fact.ORDERS, Test.AT_LEAST, number=2),)),
-        Group((Condition(Fact.LAST_ORDER, Test.BEYOND, number=45), Condition(Fact.LAST_ORDER, Test.WITHIN, number=30, negated=True))),
-    )
-)
+_LAPSED = Rule((Group((Condition(Fact.ORDERS, Test.AT_LEAST, number=1), Condition(Fact.LAST_ORDER, Test.BEYOND, number=14))),))
 _REGULARS = Rule((Group((Condition(Fact.PAID, Test.AT_LEAST, number=50_000, days=90), Condition(Fact.ORDERS, Test.AT_LEAST, number=3))),))
 _NEW = Rule((Group((Condition(Fact.JOINED, Test.WITHIN, number=30), Condition(Fact.ORDERS, Test.AT_MOST, number=0))),))
 SEGMENTS = (
