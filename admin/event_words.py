@@ -96,6 +96,8 @@ JOBS: dict[str, str] = {
     "referrals.reward_due": N_("Reward invitations"),
     "retention.forget": N_("Forget data past its time"),
     "rewards.time_out_due": N_("Cancel redemptions not collected"),
+    "segments.build_due": N_("Build the lists of segments"),
+    "segments.sweep": N_("Sweep old lists of segments"),
     "triggers.win_back": N_("Give coupons to members who stayed away"),
     "tiers.build_growth": N_("Work growth out"),
     "tiers.prove": N_("Prove the growth books"),

@@ -57,6 +57,8 @@ AREAS: tuple[tuple[str, dict[Permission, PermissionWords]], ...] = (
             _P.CAMPAIGNS_EDIT: PermissionWords(
                 N_("Set gifts and automatic coupons"), N_("Birthday gifts, and the rules by which coupons are issued by themselves.")
             ),
+            _P.SEGMENTS_READ: PermissionWords(N_("See segments"), N_("The rules that choose members, how many, and who they are.")),
+            _P.SEGMENTS_EDIT: PermissionWords(N_("Set segments"), N_("Write the rules that choose members, and have their lists built.")),
         },
     ),
     (

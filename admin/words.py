@@ -49,6 +49,8 @@ ACTIONS: dict[str, str] = {
     "coupon_template.resume": N_("Coupon template resumed"),
     "coupon_template.update": N_("Coupon template edited"),
     "delivery.retry": N_("Event tried again"),
+    "segment.build": N_("New list of a segment asked for"),
+    "segment.save": N_("Segment set"),
     "export.download": N_("List downloaded"),
     "incident.close": N_("Incident closed"),
     "member.add_identity": N_("Channel identity added"),

@@ -124,6 +124,9 @@ JOBS: tuple[Job, ...] = (
     Job("birthdays.celebrate", HOUR, "tasks.jobs.birthdays:celebrate"),
     # At an hour at which a message wakes nobody; what one run cannot do, and days that were missed, the next run does.
     Job("triggers.win_back", Daily(time(10, 10)), "tasks.jobs.triggers:win_back"),
+    # A segment that staff just wrote or asked for is built within a minute; the others when their lists are as old as they may be.
+    Job("segments.build_due", MINUTE, "tasks.jobs.segments:build_due"),
+    Job("segments.sweep", HOUR, "tasks.jobs.segments:sweep"),
     Job("approvals.expire_due", HOUR, "tasks.jobs.approvals:expire_due"),
     Job("audit.seal", MINUTE, "tasks.jobs.audit:seal"),
     Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),

@@ -33,6 +33,8 @@ class Permission(StrEnum):
     REWARDS_HAND_OVER = "rewards:hand_over"
     CAMPAIGNS_READ = "campaigns:read"
     CAMPAIGNS_EDIT = "campaigns:edit"
+    SEGMENTS_READ = "segments:read"
+    SEGMENTS_EDIT = "segments:edit"
     ORDERS_READ = "orders:read"
     ORDERS_EDIT = "orders:edit"
     TICKETS_READ = "tickets:read"
@@ -100,6 +102,8 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.REWARDS_HAND_OVER,
                 _P.CAMPAIGNS_READ,
                 _P.CAMPAIGNS_EDIT,
+                _P.SEGMENTS_READ,
+                _P.SEGMENTS_EDIT,
                 _P.ORDERS_READ,
                 _P.ORDERS_EDIT,
                 _P.TICKETS_READ,

@@ -42,6 +42,7 @@ LOADERS = (
     "feedback",
     "notifications",
     "triggers",
+    "segments",
 )
 _SEED = 20260615
 

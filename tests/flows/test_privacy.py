@@ -513,6 +513,7 @@ KEPT = {
     "reward_redemptions": "the receiver is blanked", "growth_accounts": "numbers", "growth_entries": "numbers", "tier_gifts": "what was given for a tier",
     "receipt_claims": "staff's words are blanked; a receipt names nobody", "referral_codes": "emptied", "referral_marks": "emptied",
     "referrals": "staff's words are blanked; who invited whom, by number",
+    "segment_members": "emptied",
     "points_expiry_notices": "a day, gone two days after it", "points_opening_rows": "the ledger's own source: numbers and the shop's note",
     "points_lots": "the ledger", "points_reservations": "the ledger", "points_check_ins": "dates only",
     "points_event_grants": "what was given for an event, and when", "points_rule_shares": "counts",

@@ -76,6 +76,7 @@ _WORDS = {
     ("console_tiers", "code"): "SELECT code FROM tiers",
     ("console_points-rules", "kind"): "per_amount",
     ("console_coupon-triggers", "code"): "SELECT code FROM coupon_trigger_rules",
+    ("console_segments", "code"): "SELECT code FROM segment_rosters",
     ("console_coupon-triggers", "kind"): "order_earned",
     ("console_points-months", "month"): "2026-05",
     ("console_partners", "key_id"): "SELECT key_id FROM partner_keys",
