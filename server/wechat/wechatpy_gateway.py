@@ -6,7 +6,6 @@ to ``emulator/`` and to the fake of the tests.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from server.wechat.calls.client import Client
@@ -64,8 +63,6 @@ def gateway_from(settings: Settings, observer: Observer | None = None) -> WeChat
         settings: checked settings.
         observer: hears of every call that failed or was answered.
     """
-    # urllib3 writes whole addresses, and ours carry the secret and the token.
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
     tokens = redis_token_cache(settings.redis_url, settings.wechat_appid) if settings.redis_url else ProcessTokenCache()
     return WeChatPyGateway(
         settings.wechat_appid,

@@ -6,6 +6,7 @@ token, its token fetch without lock or timeout, and its errors that quote secret
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -35,6 +36,8 @@ class Client(WeChatClient):  # type: ignore[misc]  # wechatpy ships no types
     """wechatpy's client with our token cache, our limits and our errors."""
 
     def __init__(self, appid: str, secret: str, base_url: str, tokens: TokenCache, observer: Observer | None = None) -> None:
+        # urllib3 writes whole addresses, and ours carry the secret and the token.
+        logging.getLogger("urllib3").setLevel(logging.WARNING)
         super().__init__(appid, secret, timeout=(CONNECT_SECONDS, READ_SECONDS), auto_retry=False)
         self._base_url = base_url.rstrip("/") + "/"
         self.API_BASE_URL = self._base_url
