@@ -207,7 +207,8 @@ class WeChatHealthView(ConsoleView):
     def _failures(self, rows: list[Trouble]) -> Table:
         return Table(
             [
-                Column(N_("Code"), "code", "code", second=lambda row: gettext(policy_of(row.code).meaning), second_label=N_("What it means")),
+                Column(N_("Code"), "code", "code"),
+                Column(N_("What it means"), lambda row: gettext(policy_of(row.code).meaning)),
                 Column(N_("State"), lambda row: row.paused_until is not None, "tag", tags=STATES),
                 Column(N_("What to do"), lambda row: gettext(policy_of(row.code).remedy)),
                 Column(N_("Interface"), "endpoint", "code"),
@@ -258,8 +259,8 @@ def _pushes(rows: list[queries.EventCount]) -> Table:
 
 def _event_name(event: str) -> str:
     if event.startswith(wechat_push.TRADE_PREFIX):
-        return gettext("News of an order from WeChat")
-    return gettext(EVENT_NAMES[event]) if event in EVENT_NAMES else gettext("Unknown event") if event else gettext("Message of a member")
+        return str(gettext("News of an order from WeChat"))
+    return str(gettext(EVENT_NAMES.get(event, N_("Unknown event") if event else N_("Message of a member"))))
 
 
 def _policies() -> Table:

@@ -195,7 +195,7 @@ _TABLE: tuple[Policy, ...] = (
         Again.NEVER,
         alert=False,
         meaning=N_("The template is not in the account."),
-        remedy=N_("Compare the templates on the page of message templates and choose one that the account has."),
+        remedy=N_("Open the template check and choose a template that the account has."),
     ),
     Policy(
         "47003",
@@ -203,7 +203,7 @@ _TABLE: tuple[Policy, ...] = (
         Again.NEVER,
         alert=False,
         meaning=N_("A field of the message does not fit the template."),
-        remedy=N_("Compare the templates on the page of message templates; the fields may have been chosen wrongly."),
+        remedy=N_("Open the template check; the fields may have been chosen wrongly."),
     ),
     Policy(
         "41030",
