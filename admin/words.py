@@ -178,6 +178,7 @@ SUBJECTS: dict[str, str] = {
     "growth_rule": N_("Growth rule"),
     "tier": N_("Tier"),
     "warehouse": N_("Warehouse"),
+    "wechat_account": N_("WeChat account"),
 }
 ACTORS: dict[str, str] = {"member": N_("Member"), "staff": N_("Staff"), "partner": N_("Partner"), "system": N_("System")}
 CHANNELS: dict[str, str] = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, redirect, request
 from flask_babel import gettext
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than the stubs
 from wtforms.validators import InputRequired, Length
 
 from admin import formats
@@ -130,7 +131,7 @@ class WeChatHealthView(ConsoleView):
     @form_page("/quota", Permission.QUEUES_READ)
     def quota(self) -> ResponseReturnValue:
         """Ask WeChat how often an interface may still be called today."""
-        form: Any = _quota_form()(data={"path": request.args.get("path")})
+        form: Any = _QuotaForm(data={"path": request.args.get("path")})
         found = _asked(form, lambda: core().wechat.quota(str(form.path.data)))
         if found is None:
             return FormPage(N_("Look up a quota"), form, submit=N_("Look up"), back=self.url_to("index")).render(self)
@@ -167,7 +168,7 @@ class WeChatHealthView(ConsoleView):
                         Field(N_("Received"), found.invoked_at, "instant"),
                         Field(N_("Took"), gettext("%(count)s ms", count=formats.shown(found.cost_milliseconds, "number"))),
                         Field(N_("Called from"), found.caller or None, "code"),
-                        Field(N_("Answer"), found.errcode if found.errcode is not None else None, "code"),
+                        Field(N_("Answer"), None if found.errcode is None else str(found.errcode), "code"),
                         Field(N_("WeChat's words"), found.errmsg or None, wide=True),
                         Field(N_("What it means"), gettext(policy.meaning) if policy else None, wide=True),
                         Field(N_("What to do"), gettext(policy.remedy) if policy else None, wide=True),
@@ -207,14 +208,17 @@ class WeChatHealthView(ConsoleView):
     def _failures(self, rows: list[Trouble]) -> Table:
         return Table(
             [
-                Column(N_("Code"), "code", "code"),
-                Column(N_("What it means"), lambda row: gettext(policy_of(row.code).meaning)),
+                Column(
+                    N_("Code"), lambda row: f"{row.code} · {_interface(row.endpoint)}",
+                    second=lambda row: row.rid, second_label=N_("Request number"),
+                ),
                 Column(N_("State"), lambda row: row.paused_until is not None, "tag", tags=STATES),
-                Column(N_("What to do"), lambda row: gettext(policy_of(row.code).remedy)),
-                Column(N_("Interface"), "endpoint", "code"),
-                Column(N_("Request number"), "rid", "code"),
+                Column(
+                    N_("What it means"), lambda row: gettext(policy_of(row.code).meaning),
+                    second=lambda row: gettext(policy_of(row.code).remedy), second_label=N_("What to do"),
+                ),
                 Column(N_("Times"), "occurrences", "number"),
-                Column(N_("Last seen"), "last_at", "instant"),
+                Column(N_("Last seen"), "last_at", "minute"),
             ],
             rows,
             lambda row: [RowAction(N_("Look up"), self.url_to("request_record", rid=row.rid), Permission.QUEUES_READ)] if row.rid else [],
@@ -223,13 +227,17 @@ class WeChatHealthView(ConsoleView):
         )  # fmt: skip
 
 
+def _interface(endpoint: str) -> str:
+    name = INTERFACES.get(f"/{endpoint}")
+    return str(gettext(name)) if name else endpoint
+
+
 class _RequestForm(ConsoleForm):
     rid = StringField(L_("Request number"), [InputRequired(), Length(max=64)])
 
 
-def _quota_form() -> type[ConsoleForm]:
-    choices = [(path, gettext(name)) for path, name in INTERFACES.items()]
-    return type("QuotaForm", (ConsoleForm,), {"path": SelectField(L_("Interface"), [InputRequired()], choices=choices)})
+class _QuotaForm(ConsoleForm):
+    path = SelectField(L_("Interface"), [InputRequired()], choices=[SelectChoice(path, L_(name)) for path, name in INTERFACES.items()])
 
 
 def _asked(form: Any, ask: Callable[[], Any]) -> Any:
@@ -269,10 +277,14 @@ def _policies() -> Table:
         [
             Column(N_("Code"), "code", "code"),
             Column(N_("Kind"), "kind", "tag", tags=KINDS),
-            Column(N_("What it means"), lambda row: gettext(row.meaning)),
+            Column(
+                N_("What it means"),
+                lambda row: gettext(row.meaning),
+                second=lambda row: gettext(row.remedy),
+                second_label=N_("What to do"),
+            ),
             Column(N_("Called again"), lambda row: gettext(AGAIN[row.again])),
             Column(N_("Alarm"), "alert", "tag", tags=ALERT),
-            Column(N_("What to do"), lambda row: gettext(row.remedy)),
         ],
         rows,
     )

@@ -72,9 +72,10 @@ def carry_out(session: Session, storage: Storage, push_id: UUID, *, appid: str, 
     push = wechat.find_push(session, push_id)
     if push is None or push.content.get("AppID", appid) != appid:
         return False
-    session_keys.forget(session, [session_keys.index_of(session, push.openid)])
+    key_index = session_keys.index_of(session, push.openid)
     member_id = members.by_openid(session, push.openid, appid)
     if member_id is None:
+        session_keys.forget(session, [key_index])
         return False
     codes = withdrawn.codes_of(push.content) if push.event == withdrawn.REVOKED else []
     duties = duties_of(push.event, codes)
@@ -83,6 +84,8 @@ def carry_out(session: Session, storage: Storage, push_id: UUID, *, appid: str, 
     )
     if withdrawal_id is None:
         return False
+    # After the member's lock, as a log-in takes them.
+    session_keys.forget(session, [key_index])
     held = _delete(session, storage, member_id, duties, occurred_at=push.occurred_at, now=now)
     withdrawals.settle(session, withdrawal_id, held, now=now)
     audit.record(

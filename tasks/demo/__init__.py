@@ -42,6 +42,7 @@ LOADERS = (
     "feedback",
     "notifications",
     "triggers",
+    "wechat",
 )
 _SEED = 20260615
 
