@@ -37,7 +37,7 @@ KINDS = {
     Kind.CONNECTION: Tag(N_("App and server"), "red"),
     Kind.GRANT: Tag(N_("Rights"), "orange"),
     Kind.QUOTA: Tag(N_("Quota"), "orange"),
-    Kind.BUSY: Tag(N_("Network"), "blue"),
+    Kind.BUSY: Tag(N_("Network or load"), "blue"),
     Kind.ORDINARY: Tag(N_("Ordinary"), "grey"),
     Kind.REQUEST: Tag(N_("Request"), "gold"),
 }
