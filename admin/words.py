@@ -59,6 +59,7 @@ ACTIONS: dict[str, str] = {
     "member.cancel_deletion": N_("Deletion taken back"),
     "member.erase": N_("Personal data erased"),
     "member.merge": N_("Records merged"),
+    "member.withdraw_data": N_("Data withdrawn in WeChat deleted"),
     "member.request_deletion": N_("Deletion asked for"),
     "member.reveal_phone": N_("Phone number shown to staff"),
     "member.set_status": N_("Status changed"),
@@ -67,6 +68,8 @@ ACTIONS: dict[str, str] = {
     "member_change.refuse": N_("Change refused"),
     "message.decide": N_("Uncertain message decided"),
     "message_template.set": N_("Message template set"),
+    "message_template.sync": N_("Templates of the WeChat account looked up"),
+    "wechat.clear_quota": N_("WeChat quotas cleared"),
     "order.reveal": N_("Receiver shown to staff"),
     "order_exception.close": N_("Order exception closed"),
     "card.alias_add": N_("Old card added"),
@@ -177,6 +180,7 @@ SUBJECTS: dict[str, str] = {
     "growth_rule": N_("Growth rule"),
     "tier": N_("Tier"),
     "warehouse": N_("Warehouse"),
+    "wechat_account": N_("WeChat account"),
 }
 ACTORS: dict[str, str] = {"member": N_("Member"), "staff": N_("Staff"), "partner": N_("Partner"), "system": N_("System")}
 CHANNELS: dict[str, str] = {

@@ -43,6 +43,7 @@ LOADERS = (
     "notifications",
     "triggers",
     "segments",
+    "wechat",
 )
 _SEED = 20260615
 

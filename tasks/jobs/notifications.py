@@ -9,7 +9,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import cache
+from enum import Enum
+from functools import cache, partial
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from server.notifications.templates import CouponExpiring, OrderShipped, PointsA
 from server.orders import queries as orders
 from server.points import queries as points
 from server.rewards import queries as rewards
+from server.wechat import troubles
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
 from tasks.jobs.sweeps import in_batches
 
@@ -208,6 +210,17 @@ def deliver_batch(core: Core, ids: Sequence[UUID], *, threads: int = 1) -> int:
     Returns:
         How many were sent.
     """
+    waiting, sent = list(ids), 0
+    while waiting and (gate := _gate(core)) is not Gate.OPEN:
+        if gate is Gate.SHUT:
+            # They stay queued and due; the job of the minute comes back to them.
+            return sent
+        sent += _lane(core, iter([waiting[:1]]), 1, threading.Event(), trying=True)
+        waiting = waiting[1:]
+    return sent + _in_lanes(core, waiting, threads)
+
+
+def _in_lanes(core: Core, ids: Sequence[UUID], threads: int) -> int:
     size = min(threads, CLAIM_SIZE) if threads > 1 else CLAIM_SIZE
     chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
     lanes = min(LANES, len(chunks)) if threads > 1 else 1
@@ -237,19 +250,43 @@ class _Chunks:
             return next(self._chunks)
 
 
-def _lane(core: Core, chunks: Iterator[Sequence[UUID]], threads: int, stop: threading.Event) -> int:
+def _lane(core: Core, chunks: Iterator[Sequence[UUID]], threads: int, stop: threading.Event, *, trying: bool = False) -> int:
     sent = 0
     with ThreadPoolExecutor(threads, "call") as pool:
         for chunk in chunks:
-            if stop.is_set():
+            if stop.is_set() or not (trying or _gate(core) is Gate.OPEN):
                 break
             claims = _claim(core, chunk)
             calling = pool.map if threads > 1 and len(claims) > 1 else map
-            outcomes = list(calling(lambda claimed: _call(core, claimed), claims))
+            outcomes = list(calling(partial(_call_unless, threading.Event(), core), claims))
             if claims:
                 _settle(core, list(zip(claims, outcomes, strict=True)))
             sent += sum(outcome.kind == "sent" for outcome in outcomes)
     return sent
+
+
+def _call_unless(refused: threading.Event, core: Core, claimed: Claim) -> Outcome:
+    """Make a call, unless WeChat has refused all of us since they were claimed: then the rest is not even tried."""
+    outcome = Outcome("not_done", "paused") if refused.is_set() else _call(core, claimed)
+    if outcome.kind == "misconfigured" or outcome.reason == "quota":
+        refused.set()
+    return outcome
+
+
+class Gate(Enum):
+    """Whether messages may be sent now: freely, one to try whether WeChat takes them again, or none."""
+
+    OPEN = "open"
+    TRYING = "trying"
+    SHUT = "shut"
+
+
+def _gate(core: Core) -> Gate:
+    with core.db.reading() as session:
+        until = troubles.pause_of(session, (troubles.SEND_ENDPOINT, troubles.TOKEN_ENDPOINT), appid=core.wechat.appid)
+    if until is None:
+        return Gate.OPEN
+    return Gate.SHUT if core.clock.now() < until else Gate.TRYING
 
 
 def _claim(core: Core, ids: Sequence[UUID]) -> list[Claim]:

@@ -64,6 +64,7 @@ def drain(core: Core, event: Event) -> None:
     Several do this at once: each begins at another place, and what another has in hand is passed over.
     """
     until = time.monotonic() + _DRAIN_SECONDS
+    before: list[UUID] | None = None
     place = int(event.payload["place"])
     while time.monotonic() < until:
         ids = _due(core, skip=place * BATCH)
@@ -72,6 +73,10 @@ def drain(core: Core, event: Event) -> None:
                 return
             place = 0
             continue
+        if ids == before:
+            # Not one of them could be taken in hand: sending is paused, and the next minute asks again.
+            return
+        before = ids
         deliver_batch(core, ids, threads=THREADS)
 
 

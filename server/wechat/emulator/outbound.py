@@ -44,6 +44,21 @@ def sent_event(target: PushTarget, openid: str, template_id: str, msg_id: str) -
     return _envelope(target, openid, "subscribe_msg_sent_event") | {"List": [entry]}
 
 
+def event(target: PushTarget, openid: str, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return any other event about a person: a check's result, a trade's news, data withdrawn.
+
+    Arguments:
+        target: where it goes.
+        openid: whom it is about; of events about a person's data it stands in ``OpenID``, and the platform is the sender.
+        name: of the event.
+        fields: everything it tells besides.
+    """
+    if name.startswith("user_"):
+        sender = {"FromUserName": "oPlatform", "OpenID": openid, "AppID": target.secrets.appid}
+        return _envelope(target, openid, name) | sender | fields
+    return _envelope(target, openid, name) | fields
+
+
 def _envelope(target: PushTarget, openid: str, event: str) -> dict[str, Any]:
     return {"ToUserName": target.own_id, "FromUserName": openid, "CreateTime": int(time.time()), "MsgType": "event", "Event": event}
 
