@@ -48,10 +48,14 @@ TOPICS: dict[str, str] = {
     "rewards.placed": N_("Reward redeemed"),
     "rewards.shipped": N_("Reward dispatched"),
     "schedule.due": N_("Periodic job due"),
+    "screening.check_wanted": N_("Picture to be checked"),
+    "screening.content_refused": N_("Content refused"),
+    "wechat.media_checked": N_("Picture checked by WeChat"),
     "tiers.at_risk": N_("Tier at risk"),
     "tiers.changed": N_("Tier changed"),
 }
 THINGS: dict[str, str] = {
+    "content_check": N_("Content check"),
     "coupon": N_("Coupon"),
     "coupon_code_batch": N_("Batch of codes"),
     "coupon_gift": N_("Coupon gift"),
@@ -94,6 +98,7 @@ JOBS: dict[str, str] = {
     "points.unlock_due": N_("Unlock pending points"),
     "referrals.reward_due": N_("Reward invitations"),
     "retention.forget": N_("Forget data past its time"),
+    "screening.ask_due": N_("Ask WeChat about content that waits"),
     "rewards.time_out_due": N_("Cancel redemptions not collected"),
     "triggers.win_back": N_("Give coupons to members who stayed away"),
     "tiers.build_growth": N_("Work growth out"),

@@ -129,6 +129,7 @@ JOBS: tuple[Job, ...] = (
     Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),
     Job("outbox.forget", HOUR, "tasks.jobs.outbox:forget_done"),
     Job("members.erase_due", Every(600), "tasks.jobs.privacy:erase_due"),
+    Job("screening.ask_due", MINUTE, "tasks.jobs.screening:ask_due"),
     Job("retention.forget", HOUR, "tasks.jobs.retention:forget"),
 )
 

@@ -24,6 +24,7 @@ from server.points import occasions
 from server.points import service as points
 from server.referrals import service as referrals
 from server.rewards import service as rewards
+from server.screening import service as screening
 from server.tiers import service as tiers
 from server.triggers import service as triggers
 
@@ -35,6 +36,7 @@ class _Mover(Protocol):
 # Every domain that owns rows of members, in the order of the ladder from below.
 MOVERS: dict[str, _Mover] = {
     "files": files.merge_members,
+    "screening": screening.merge_members,
     "cards": cards.merge_members,
     "points": points.merge_members,
     "points_for_events": occasions.merge,

@@ -26,6 +26,7 @@ from server.orders import service as orders
 from server.referrals import service as referrals
 from server.rewards import queries as reward_queries
 from server.rewards import service as rewards
+from server.screening import service as screening
 from server.wechat import service as wechat
 
 
@@ -36,6 +37,7 @@ class _Forgetter(Protocol):
 # Every domain that keeps something personal in rows of its own. Points and tiers keep a member's number and nothing else, and
 # what is append-only (entries, consents, the trail) is written without personal data in the first place.
 FORGETTERS: dict[str, _Forgetter] = {
+    "screening": screening.forget_member,
     "cards": cards.forget_member,
     "referrals": referrals.forget_member,
     "notifications": notifications.forget_member,

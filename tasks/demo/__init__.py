@@ -42,6 +42,7 @@ LOADERS = (
     "feedback",
     "notifications",
     "triggers",
+    "screening",
 )
 _SEED = 20260615
 

@@ -51,7 +51,7 @@ def create_app(platform: Platform, target: outbound.PushTarget | None = None) ->
 
     _add_credentials(app, platform)
     _add_calls(app, platform, target)
-    content.add_calls(app, platform)
+    content.add_calls(app, platform, target)
     _add_person(app, platform, target)
     return app
 
