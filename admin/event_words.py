@@ -50,9 +50,11 @@ TOPICS: dict[str, str] = {
     "schedule.due": N_("Periodic job due"),
     "screening.check_wanted": N_("Picture to be checked"),
     "screening.content_refused": N_("Content refused"),
-    "wechat.media_checked": N_("Picture checked by WeChat"),
     "tiers.at_risk": N_("Tier at risk"),
     "tiers.changed": N_("Tier changed"),
+    "wechat.data_withdrawn": N_("Data withdrawn in WeChat"),
+    "wechat.media_checked": N_("Picture checked by WeChat"),
+    "wechat.trade_event": N_("News of an order from WeChat"),
 }
 THINGS: dict[str, str] = {
     "content_check": N_("Content check"),
@@ -69,6 +71,7 @@ THINGS: dict[str, str] = {
     "redemption": N_("Redemption"),
     "schedule": N_("Schedule"),
     "ticket": N_("Ticket"),
+    "wechat_push": N_("Push from WeChat"),
 }
 JOBS: dict[str, str] = {
     "approvals.expire_due": N_("Close requests nobody decided"),
@@ -85,9 +88,11 @@ JOBS: dict[str, str] = {
     "idempotency.forget": N_("Forget old answers to repeated requests"),
     "notifications.deliver_due": N_("Send messages that are due"),
     "notifications.sweep": N_("Take up messages left lying"),
+    "notifications.sync_templates": N_("Compare the templates with WeChat's"),
     "orders.apply_pending": N_("Give orders the events that came before them"),
     "orders.complete_due": N_("Complete delivered orders"),
     "outbox.forget": N_("Forget finished events"),
+    "members.delete_held": N_("Delete withdrawn data that parcels still needed"),
     "members.erase_due": N_("Forget members who left"),
     "points.expire_due": N_("Expire points"),
     "points.remind_expiring": N_("Tell of expiring points"),

@@ -56,11 +56,12 @@ def build_vault(settings: Settings) -> Vault:
     return Vault(parse_key_ring(settings.data_key), parse_key(settings.index_key), index_version=settings.index_key_version)
 
 
-def build_wechat(settings: Settings) -> WeChatGateway:
-    """Return the gateway to WeChat (or to its emulator, by the base address). It calls nobody until it is used."""
+def build_wechat(settings: Settings, database: Database, clock: Clock) -> WeChatGateway:
+    """Return the gateway to WeChat (or to its emulator, by the base address), watched. It calls nobody until it is used."""
+    from server.operations.wechat_watch import WeChatWatch  # noqa: PLC0415 - as below
     from server.wechat.wechatpy_gateway import gateway_from  # noqa: PLC0415 - wechatpy is slow to import
 
-    return gateway_from(settings)
+    return gateway_from(settings, WeChatWatch(database, settings.wechat_appid, clock))
 
 
 def build_tracking(settings: Settings) -> TrackingGateway:
@@ -91,11 +92,12 @@ def build_core(
     load_models()
     engine = make_engine(settings.resolved_database_url, pool_size=settings.pool_size, lock_wait_seconds=lock_wait_seconds)
     database = Database(engine, build_vault(settings), settings.zone)
+    clock = clock or SystemClock()
     return Core(
         settings=settings,
         db=database,
-        clock=clock or SystemClock(),
+        clock=clock,
         files=LocalStorage(settings.files_dir),
-        wechat=wechat or build_wechat(settings),
+        wechat=wechat or build_wechat(settings, database, clock),
         tracking=tracking or build_tracking(settings),
     )

@@ -120,6 +120,7 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
         Subscription("notifications.tier_changed", "tasks.jobs.tier_messages:on_tier_changed"),
     ),
     "tiers.at_risk": (Subscription("notifications.tier_at_risk", "tasks.jobs.tier_messages:on_tier_at_risk"),),
+    "wechat.data_withdrawn": (Subscription("privacy.data_withdrawn", "tasks.jobs.wechat:on_data_withdrawn"),),
     "notifications.queued": (Subscription("notifications.send", "tasks.jobs.sending:send_queued", queue=MESSAGES, bulk=True),),
 }
 
@@ -141,6 +142,7 @@ UNHEARD: dict[str, str] = {
     "rewards.handed_over": "the member stands at the counter",
     "feedback.ticket_opened": "the service desk's queue shows it at once",
     "feedback.ticket_closed": "part of the record of events",
+    "wechat.trade_event": "the push is stored; shipping is not uploaded yet",
 }
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 STATES = {
     "waiting": Tag(N_("WeChat is checking"), "blue"),
     "held": Tag(N_("To be reviewed"), "orange"),
-    "blocked": Tag(N_("Refused by WeChat"), "red"),
+    "blocked": Tag(N_("Blocked by WeChat"), "red"),
     "passed": Tag(N_("Passed by WeChat"), "green"),
     "allowed": Tag(N_("Allowed"), "green"),
     "refused": Tag(N_("Refused"), "red"),
@@ -74,7 +74,7 @@ LABELS = {
 _TABS: dict[str, tuple[str, tuple[str, ...]]] = {
     "held": (N_("To be reviewed"), ("held",)),
     "waiting": (N_("With WeChat"), ("waiting",)),
-    "blocked": (N_("Refused by WeChat"), ("blocked",)),
+    "blocked": (N_("Blocked by WeChat"), ("blocked",)),
     "decided": (N_("Decided"), ("allowed", "refused", "passed")),
     "all": (N_("All"), ()),
 }

@@ -31,7 +31,7 @@ STATES = {
     "cancelled": Tag(N_("Taken back"), "grey"),
 }
 _FILTERED = {"waiting": N_("Waiting"), "done": N_("Erased"), "cancelled": N_("Taken back")}
-CHANNELS = {"member": Tag(N_("The member"), "green"), "staff": Tag(N_("Staff"), "orange")}
+CHANNELS = {"member": Tag(N_("The member"), "green"), "staff": Tag(N_("Staff"), "orange"), "system": Tag(N_("WeChat"), "blue")}
 
 
 class MemberDeletionsView(ConsoleView):

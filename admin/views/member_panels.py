@@ -5,7 +5,7 @@ A domain that has something to show adds a function to ``PARTS``; who lacks the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -26,9 +26,10 @@ from server.audit import queries as audit
 from server.cards import queries as cards
 from server.coupons import queries as coupons
 from server.feedback import queries as feedback
+from server.flows.withdrawals import DUTIES
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
-from server.members import merge_queries, session_queries
+from server.members import deletion_queries, merge_queries, session_queries, withdrawals
 from server.members import queries as members
 from server.notifications import queries as notifications
 from server.orders import queries as orders
@@ -36,6 +37,7 @@ from server.points import queries as points
 from server.staff import approvals
 from server.staff.permissions import Permission
 from server.tiers import queries as tiers
+from server.wechat import withdrawn
 
 _SHOWN = PageRequest(10)
 
@@ -250,6 +252,36 @@ def _consents(session: Session, member_id: UUID, _now: datetime) -> Part:
     return Part([Panel(N_("Consents"), table=consents, name="consents")])
 
 
+def _withdrawals(session: Session, member_id: UUID, _now: datetime) -> Part:
+    rows = withdrawals.of_records(session, deletion_queries.records_of(session, member_id))
+    if not rows:
+        return Part()
+    table = Table(
+        [
+            Column(N_("Event"), lambda row: formats.translated(withdrawn.EVENTS.get(row.event, row.event)), second=_withdrawn_words),
+            Column(N_("Deleted here"), lambda row: _duty_words(duty for duty in row.duties if duty not in row.held)),
+            Column(
+                N_("Held for a parcel"),
+                lambda row: _duty_words(row.held),
+                tip=N_("A parcel under way still needs its receiver; it is deleted when the parcel has left."),
+            ),
+            Column(N_("Withdrawn on"), "occurred_at", "minute"),
+            Column(N_("All deleted on"), "done_at", "minute"),
+        ],
+        rows,
+    )
+    moments = [Moment(row.occurred_at, withdrawn.EVENTS.get(row.event, row.event), _withdrawn_words(row), "red") for row in rows[:4]]
+    return Part([Panel(N_("Withdrawn in WeChat"), table=table, name="withdrawals")], moments)
+
+
+def _withdrawn_words(row: withdrawals.WithdrawalView) -> str:
+    return ", ".join(formats.translated(withdrawn.CODES.get(code, code)) for code in row.codes)
+
+
+def _duty_words(duties: Iterable[str]) -> str | None:
+    return ", ".join(formats.translated(DUTIES.get(duty, duty)) for duty in duties) or None
+
+
 def _identities(session: Session, member_id: UUID, now: datetime) -> Part:
     identities = Table(
         [Column(N_("Channel"), "channel", "code"), Column(N_("Since"), "created_at", "minute")],
@@ -309,6 +341,7 @@ PARTS: tuple[tuple[Permission, PartOf], ...] = (
     (Permission.TICKETS_READ, _tickets),
     (Permission.MESSAGES_READ, _messages),
     (Permission.MEMBERS_READ, _consents),
+    (Permission.MEMBERS_READ, _withdrawals),
     (Permission.MEMBERS_READ, _identities),
     (Permission.MEMBERS_READ, _growth),
     (Permission.MEMBERS_READ, _history),

@@ -55,6 +55,7 @@ REASONS = {
     "quota": N_("WeChat's quota was used up"),
     "connect": N_("WeChat could not be reached"),
     "misconfigured": N_("WeChat connection misconfigured"),
+    "paused": N_("Waits until WeChat takes messages again"),
     "timeout": N_("No answer in time"),
     "broken_off": N_("Broken off during the call"),
     "broken": N_("Broken off during the call"),

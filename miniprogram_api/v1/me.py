@@ -9,7 +9,7 @@ from uuid import UUID
 
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import Field, RootModel, StringConstraints
+from pydantic import Field, RootModel, StringConstraints, model_validator
 
 from miniprogram_api.auth import even_when, member_required
 from miniprogram_api.context import actor, core, member_id, now
@@ -27,7 +27,10 @@ from server.members.errors import NoDeletionError
 from server.members.rules import Birthday, normalised_phone
 from server.screening import queries as screening
 from server.screening.rules import PASSED, Subject
+from server.wechat import open_data, session_keys
+from server.wechat.errors import OpenDataInvalidError
 from server.wechat.gateway import ContentScene
+from server.wechat.phone_info import number_of
 
 bp = APIBlueprint("v1_me", __name__, url_prefix="/api/v1/me", tag="Member")
 
@@ -145,9 +148,19 @@ class ProfileOut(Output):
 
 
 class PhoneIn(Input):
-    """What ``getPhoneNumber`` gave."""
+    """What ``getPhoneNumber`` gave: a code, or in older versions of WeChat the number itself, encrypted."""
 
-    code: str = Field(min_length=1, max_length=256)
+    code: str | None = Field(default=None, min_length=1, max_length=256)
+    encrypted_data: str | None = Field(default=None, min_length=1, max_length=8192, description="base64, with `iv`, instead of `code`")
+    iv: str | None = Field(default=None, min_length=1, max_length=64, description="base64")
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> PhoneIn:
+        """Refuse what is neither, half or both."""
+        if (self.code is None) == (self.encrypted_data is None) or (self.encrypted_data is None) != (self.iv is None):
+            problem = "either code, or encrypted_data and iv"
+            raise ValueError(problem)
+        return self
 
 
 class PhoneMergeOut(Output):
@@ -302,8 +315,12 @@ def update_profile(body: ProfileIn) -> Response:
 @bp.input(PhoneIn, arg_name="body")
 @bp.output(PhoneOut)
 def phone(body: PhoneIn) -> Response:
-    """Bind the phone number WeChat vouches for; a record of the till's with this number becomes the member's own."""
-    number = normalised_phone(core().wechat.phone_number(body.code))
+    """Bind the phone number WeChat vouches for; a record of the till's with this number becomes the member's own.
+
+    Either ``code``, or from older versions of WeChat ``encrypted_data`` and ``iv``: those are opened with the key of the latest log-in,
+    which is kept for a day, and may be five minutes old.
+    """
+    number = normalised_phone(core().wechat.phone_number(body.code) if body.code is not None else _opened_phone(body))
 
     def work(session: Any) -> tuple[int, PhoneOut]:
         bound = bind_phone(session, member_id(), number, actor=actor(), now=now())
@@ -311,6 +328,20 @@ def phone(body: PhoneIn) -> Response:
         return 200, PhoneOut(phone_masked=bound.phone_masked, merge=merged)
 
     return run_command(work, key_required=False)
+
+
+def _opened_phone(body: PhoneIn) -> str:
+    appid, at = core().settings.wechat_appid, now()
+    with core().db.reading() as session:
+        openid = queries.openid_of(session, member_id(), appid)
+        key = session_keys.find(session, openid, now=at) if openid else None
+    if key is None:
+        raise OpenDataInvalidError
+    info = open_data.decrypt(body.encrypted_data or "", body.iv or "", key, appid=appid, now=at)
+    try:
+        return number_of(info)
+    except ValueError:
+        raise OpenDataInvalidError from None
 
 
 @bp.get("/consents")

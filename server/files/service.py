@@ -193,6 +193,15 @@ def forget_member(session: Session, storage: Storage, member_id: UUID) -> int:
     return len(rows)
 
 
+def forget_uploads(session: Session, storage: Storage, upload_ids: Sequence[UUID]) -> int:
+    """Remove some pictures; their rows stay, without owner or fingerprint, for whatever names them. Return how many went."""
+    rows = session.execute(sa.select(Upload.storage_name).where(Upload.id.in_(list(upload_ids)))).all()
+    for row in rows:
+        storage.delete(row.storage_name)
+    update_where(session, sa.update(Upload).where(Upload.id.in_(list(upload_ids))).values(owner_member_id=None, slot=None, sha256=""))
+    return len(rows)
+
+
 def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> int:  # noqa: ARG001 - the agreed signature
     """Give one member's uploads to another; return how many."""
     # Two members' slots of one day would collide; the cap counts from the survivor's own.

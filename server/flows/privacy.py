@@ -28,6 +28,7 @@ from server.rewards import queries as reward_queries
 from server.rewards import service as rewards
 from server.screening import service as screening
 from server.wechat import service as wechat
+from server.wechat import session_keys
 
 
 class _Forgetter(Protocol):
@@ -82,7 +83,9 @@ def erase(session: Session, storage: Storage, deletion_id: UUID, *, actor: Actor
 
 def _forget(session: Session, storage: Storage, records: Sequence[UUID], *, actor: Actor, now: datetime) -> None:
     # The log-ins say whose pushes and stored answers to look for, so they are read before they go.
-    wechat.forget_pushes(session, deletion_queries.openid_indexes(session, list(records)))
+    openids = deletion_queries.openid_indexes(session, list(records))
+    wechat.forget_pushes(session, openids)
+    session_keys.forget(session, openids)
     deletion.erase_records(session, records, now=now)
     for member_id in records:
         for forget in FORGETTERS.values():

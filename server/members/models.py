@@ -197,6 +197,33 @@ class MemberDeletion(Base):
     )
 
 
+class MemberWithdrawal(Base):
+    """What a member withdrew in WeChat's settings and what was deleted for it. It proves the deletion and holds nothing personal.
+
+    ``codes`` are WeChat's, ``duties`` what follows from them here, ``held`` what something under way still needs.
+    """
+
+    __tablename__ = "member_withdrawals"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"))
+    push_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    event: Mapped[str] = mapped_column(sa.String(64))
+    codes: Mapped[list[Any]]
+    duties: Mapped[list[Any]]
+    held: Mapped[list[Any]]
+    occurred_at: Mapped[datetime]
+    taken_at: Mapped[datetime]
+    attempt_at: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("(attempt_at IS NULL) = (done_at IS NOT NULL)", name="attempted_until_done"),
+        sa.Index("ix_member_withdrawals_due", "attempt_at", "id"),
+        sa.Index("ix_member_withdrawals_member", "member_id", "occurred_at"),
+    )
+
+
 append_only(MemberConsent)
 append_only(MemberMerge)
 

@@ -105,6 +105,21 @@ class NotificationGrantEntry(Base):
     )
 
 
+class NotificationAccountTemplate(Base):
+    """A template that the account at WeChat has, as it was seen there last."""
+
+    __tablename__ = "notification_account_templates"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    template_id: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    title: Mapped[str] = mapped_column(sa.String(64))
+    fields: Mapped[dict[str, Any]]
+    one_time: Mapped[bool]
+    seen_at: Mapped[datetime]
+
+    __table_args__ = table_args()
+
+
 append_only(NotificationGrantEntry)
 
 

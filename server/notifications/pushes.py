@@ -12,35 +12,31 @@ from server.kernel.ids import uuid7
 from server.members import queries as members
 from server.notifications import delivery, grants, queries
 from server.notifications.models import NotificationReceipt
-from server.wechat import service as wechat
 from server.wechat.push import PushEvent, PushItem
 
 POPUP = "subscribe_msg_popup_event"
 CHANGE = "subscribe_msg_change_event"
 SENT = "subscribe_msg_sent_event"
+EVENTS = frozenset({POPUP, CHANGE, SENT})
 
 
-def take_in(session: Session, event: PushEvent, *, appid: str, credit: bool, now: datetime) -> bool:
-    """Store one verified push and do what it says, once.
+def apply(session: Session, event: PushEvent, *, appid: str, credit: bool, now: datetime) -> None:
+    """Do what a push says about messages; one that says nothing about them changes nothing.
 
     Arguments:
-        session: of an open transaction.
+        session: of the transaction that stored the push, so that this is done once.
         event: the push.
         appid: the app it came from.
         credit: whether acceptances are credited from these events (``grant_source=event``).
         now: present instant.
-
-    Returns:
-        False when it was taken in before.
     """
-    if not wechat.keep_push(session, event, now=now):
-        return False
+    if event.event not in EVENTS:
+        return
     member_id = members.by_openid(session, event.openid, appid) if event.items else None
     for item in event.items:
         code = queries.code_of(session, item.get("TemplateId"))
         if code is not None:
             _take_item(session, event, item, member_id, code, credit=credit, now=now)
-    return True
 
 
 def _take_item(

@@ -6,18 +6,21 @@ to ``emulator/`` and to the fake of the tests.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from server.wechat.calls.client import Client
 from server.wechat.calls.codes import CodeCalls
 from server.wechat.calls.content import ContentCalls
+from server.wechat.calls.links import LinkCalls
 from server.wechat.calls.login import LoginCalls
 from server.wechat.calls.messages import MessageCalls
+from server.wechat.calls.templates import TemplateCalls
+from server.wechat.calls.upkeep import UpkeepCalls
 from server.wechat.token_cache import ProcessTokenCache, TokenCache, redis_token_cache
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from server.wechat.failures import Observer
 
 
 class WeChatPyGateway(
@@ -25,6 +28,9 @@ class WeChatPyGateway(
     MessageCalls,
     ContentCalls,
     CodeCalls,
+    LinkCalls,
+    TemplateCalls,
+    UpkeepCalls,
 ):
     """``WeChatGateway`` over the network.
 
@@ -34,16 +40,29 @@ class WeChatPyGateway(
         base_url: WeChat's address, or an emulator's.
         tokens: where the access token is kept.
         program_state: which release of the mini-program a message opens: ``formal``, ``trial`` or ``developer``.
+        observer: hears of every call that failed or was answered.
     """
 
-    def __init__(self, appid: str, secret: str, *, base_url: str, tokens: TokenCache | None = None, program_state: str = "formal") -> None:
-        super().__init__(Client(appid, secret, base_url, tokens or ProcessTokenCache()), program_state=program_state)
+    def __init__(
+        self,
+        appid: str,
+        secret: str,
+        *,
+        base_url: str,
+        tokens: TokenCache | None = None,
+        program_state: str = "formal",
+        observer: Observer | None = None,
+    ) -> None:
+        super().__init__(Client(appid, secret, base_url, tokens or ProcessTokenCache(), observer), program_state=program_state)
 
 
-def gateway_from(settings: Settings) -> WeChatPyGateway:
-    """Return the gateway for the configured app, with the token in Redis where there is one."""
-    # urllib3 writes whole addresses, and ours carry the secret and the token.
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+def gateway_from(settings: Settings, observer: Observer | None = None) -> WeChatPyGateway:
+    """Return the gateway for the configured app, with the token in Redis where there is one.
+
+    Arguments:
+        settings: checked settings.
+        observer: hears of every call that failed or was answered.
+    """
     tokens = redis_token_cache(settings.redis_url, settings.wechat_appid) if settings.redis_url else ProcessTokenCache()
     return WeChatPyGateway(
         settings.wechat_appid,
@@ -51,4 +70,5 @@ def gateway_from(settings: Settings) -> WeChatPyGateway:
         base_url=settings.wechat_api_base,
         tokens=tokens,
         program_state="formal" if settings.production else "developer",
+        observer=observer,
     )

@@ -5,8 +5,10 @@ The calls to WeChat are made outside any transaction: claim and commit, call, se
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -28,6 +30,7 @@ from server.notifications.templates import CouponExpiring, OrderShipped, PointsA
 from server.orders import queries as orders
 from server.points import queries as points
 from server.rewards import queries as rewards
+from server.wechat import troubles
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
 from tasks.jobs.sweeps import in_batches
 
@@ -197,16 +200,40 @@ def deliver_batch(core: Core, ids: Sequence[UUID], *, threads: int = 1) -> int:
     Returns:
         How many were sent.
     """
-    sent = 0
-    for start in range(0, len(ids), CLAIM_SIZE):
-        chunk = ids[start : start + CLAIM_SIZE]
-        claims = _claim(core, chunk)
-        if threads > 1 and len(claims) > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                sent += sum(pool.map(lambda claimed: _send(core, claimed), claims))
-        else:
-            sent += sum(_send(core, claimed) for claimed in claims)
+    sent, waiting = 0, list(ids)
+    while waiting:
+        gate = _gate(core)
+        if gate is Gate.SHUT:
+            # They stay queued and due; the job of the minute comes back to them.
+            break
+        size = 1 if gate is Gate.TRYING else CLAIM_SIZE
+        chunk, waiting = waiting[:size], waiting[size:]
+        sent += _send_all(core, _claim(core, chunk), threads)
     return sent
+
+
+class Gate(Enum):
+    """Whether messages may be sent now: freely, one to try whether WeChat takes them again, or none."""
+
+    OPEN = "open"
+    TRYING = "trying"
+    SHUT = "shut"
+
+
+def _gate(core: Core) -> Gate:
+    with core.db.reading() as session:
+        until = troubles.pause_of(session, (troubles.SEND_ENDPOINT, troubles.TOKEN_ENDPOINT), appid=core.wechat.appid)
+    if until is None:
+        return Gate.OPEN
+    return Gate.SHUT if core.clock.now() < until else Gate.TRYING
+
+
+def _send_all(core: Core, claims: Sequence[Claim], threads: int) -> int:
+    refused = threading.Event()
+    if threads > 1 and len(claims) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            return sum(pool.map(lambda claimed: _send(core, claimed, refused), claims))
+    return sum(_send(core, claimed, refused) for claimed in claims)
 
 
 def _claim(core: Core, ids: Sequence[UUID]) -> list[Claim]:
@@ -214,8 +241,11 @@ def _claim(core: Core, ids: Sequence[UUID]) -> list[Claim]:
     return core.db.run(lambda session: delivery.claim(session, ids, appid=appid, now=now, say=in_chinese))
 
 
-def _send(core: Core, claimed: Claim) -> int:
-    outcome = _call(core, claimed)
+def _send(core: Core, claimed: Claim, refused: threading.Event) -> int:
+    # Once WeChat has refused all of us, the rest of what was claimed is not even tried.
+    outcome = Outcome("not_done", "paused") if refused.is_set() else _call(core, claimed)
+    if outcome.kind == "misconfigured" or outcome.reason == "quota":
+        refused.set()
     # A failure to write this down leaves the message ``sending``, and the sweep makes it uncertain: never a second call.
     state = core.db.run(lambda session: delivery.settle(session, claimed, outcome, now=core.clock.now()))
     if state not in {"sent", "delivered"}:

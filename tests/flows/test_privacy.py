@@ -516,6 +516,7 @@ KEPT = {
     "referrals": "staff's words are blanked; who invited whom, by number",
     "points_expiry_notices": "a day, gone two days after it", "points_opening_rows": "the ledger's own source: numbers and the shop's note",
     "points_lots": "the ledger", "points_reservations": "the ledger", "points_check_ins": "dates only",
+    "member_withdrawals": "the proof of the deletion of what was withdrawn; no personal data",
     "points_event_grants": "what was given for an event, and when", "points_rule_shares": "counts",
 }  # fmt: skip
 

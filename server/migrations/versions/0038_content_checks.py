@@ -6,7 +6,7 @@ from alembic import op
 from server.kernel.column_types import UtcDateTime, UuidType
 
 revision = '0038'
-down_revision = '0034'
+down_revision = '0037'
 branch_labels = None
 depends_on = None
 

@@ -6,6 +6,7 @@ token, its token fetch without lock or timeout, and its errors that quote secret
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -17,30 +18,37 @@ from wechatpy.exceptions import WeChatClientException
 
 from server.kernel.errors import DomainError
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
+from server.wechat.failures import Failure, Observer
+from server.wechat.policy import Again, Kind, policy_of
 from server.wechat.token_cache import FreshToken, TokenCache
 
 _log = structlog.get_logger("wechat")
 
 CONNECT_SECONDS = 3
 READ_SECONDS = 10
-_TOKEN_ERRORS = frozenset({40001, 40014, 42001})
-_CONFIGURATION_ERRORS = _TOKEN_ERRORS | {40013, 40125, 40164, 41002, 41004, 48001, 48004, 50002}
-_QUOTA_ERRORS = frozenset({45009, 45011})
-_BUSY = -1
 _FIELD = re.compile(r"data\.([a-z_]+\d*)")
 _RID = re.compile(r"rid:\s*([0-9a-zA-Z-]+)")
 _HTTP_SERVER_ERROR = 500
+_RID_CHARS = 64
 
 
 class Client(WeChatClient):  # type: ignore[misc]  # wechatpy ships no types
     """wechatpy's client with our token cache, our limits and our errors."""
 
-    def __init__(self, appid: str, secret: str, base_url: str, tokens: TokenCache) -> None:
+    def __init__(self, appid: str, secret: str, base_url: str, tokens: TokenCache, observer: Observer | None = None) -> None:
+        # urllib3 writes whole addresses, and ours carry the secret and the token.
+        logging.getLogger("urllib3").setLevel(logging.WARNING)
         super().__init__(appid, secret, timeout=(CONNECT_SECONDS, READ_SECONDS), auto_retry=False)
         self._base_url = base_url.rstrip("/") + "/"
         self.API_BASE_URL = self._base_url
         self.wxa.API_BASE_URL = self._base_url
         self._tokens = tokens
+        self._observer = observer
+
+    @property
+    def tokens(self) -> TokenCache:
+        """Return where the token is kept."""
+        return self._tokens
 
     @property
     def access_token(self) -> str:
@@ -87,15 +95,21 @@ class Client(WeChatClient):  # type: ignore[misc]  # wechatpy ships no types
             sent: Any = {**params, "access_token": token} if token else list(params.items())
             failure: DomainError
             try:
-                return super()._request(method, endpoint, params=sent, allow_redirects=False, **kwargs)
+                answer = super()._request(method, endpoint, params=sent, allow_redirects=False, **kwargs)
             except WeChatClientException as error:
-                if token is not None and error.errcode in _TOKEN_ERRORS:
+                if token is not None and error.errcode is not None and policy_of(error.errcode).again is Again.FRESH_TOKEN:
                     self._tokens.drop(token)
                     if not last:
                         continue
-                failure = _told(error, endpoint)
+                noted, failure = _told(error, endpoint)
             except requests.RequestException as error:
-                failure = _unreached(error, endpoint)
+                noted, failure = _unreached(error, endpoint)
+            else:
+                if self._observer is not None:
+                    self._observer.answered(endpoint)
+                return answer
+            if self._observer is not None:
+                self._observer.failed(noted)
             # Raised out here so that the original, whose text holds the secret or the token, is not even its context.
             break
         raise failure
@@ -118,6 +132,11 @@ class Calls:
         """Return the app these calls are made for."""
         return str(self._client.appid)
 
+    @property
+    def _release(self) -> str:
+        """Return which release a code or link opens, in the words of those calls."""
+        return {"formal": "release", "trial": "trial"}.get(self._program_state, "develop")
+
     def _get(self, endpoint: str, params: dict[str, Any], *, with_token: bool = True) -> dict[str, Any]:
         return as_object(self._client.call("get", endpoint, params=params, with_token=with_token))
 
@@ -137,29 +156,31 @@ def as_object(answer: Any) -> dict[str, Any]:
     raise WeChatUnavailableError(reason)
 
 
-def _told(error: WeChatClientException, endpoint: str) -> DomainError:
-    """Return our error for a refusal WeChat put into words."""
+def _told(error: WeChatClientException, endpoint: str) -> tuple[Failure, DomainError]:
+    """Return what happened and our error for a refusal WeChat put into words."""
     text = str(error.errmsg or "")
-    rid = found.group(1) if (found := _RID.search(text)) else None
+    rid = found.group(1)[:_RID_CHARS] if (found := _RID.search(text)) else None
     if error.errcode is None:
         status = error.response.status_code if error.response is not None else 0
         _log.warning("wechat.http_error", endpoint=endpoint, status=status)
         # A 4xx was turned away at the door; a 5xx may have come after the work was done.
-        return WeChatUnavailableError(f"http_{status}", certainly_not_done=0 < status < _HTTP_SERVER_ERROR)
+        reason = f"http_{status}"
+        return Failure(endpoint, reason), WeChatUnavailableError(reason, certainly_not_done=0 < status < _HTTP_SERVER_ERROR)
     errcode = int(error.errcode)
     _log.warning("wechat.refused", endpoint=endpoint, errcode=errcode, rid=rid)
-    if errcode == _BUSY:
-        return WeChatUnavailableError("busy", certainly_not_done=True)
-    if errcode in _QUOTA_ERRORS:
-        return WeChatUnavailableError("quota", certainly_not_done=True)
-    if errcode in _CONFIGURATION_ERRORS:
-        return WeChatMisconfiguredError(errcode)
+    noted, kind = Failure(endpoint, str(errcode), rid), policy_of(errcode).kind
+    if kind is Kind.BUSY:
+        return noted, WeChatUnavailableError("busy", certainly_not_done=True, rid=rid)
+    if kind is Kind.QUOTA:
+        return noted, WeChatUnavailableError("quota", certainly_not_done=True, rid=rid)
+    if kind in {Kind.TOKEN, Kind.CONNECTION, Kind.GRANT}:
+        return noted, WeChatMisconfiguredError(errcode, rid=rid)
     field = found.group(1) if (found := _FIELD.search(text)) else None
-    return WeChatRejectedError(errcode, field=field, rid=rid)
+    return noted, WeChatRejectedError(errcode, field=field, rid=rid)
 
 
-def _unreached(error: requests.RequestException, endpoint: str) -> WeChatUnavailableError:
-    """Return our error for a call that got no answer, saying whether it can have arrived."""
+def _unreached(error: requests.RequestException, endpoint: str) -> tuple[Failure, WeChatUnavailableError]:
+    """Return what happened and our error for a call that got no answer, saying whether it can have arrived."""
     cause: Any = error.args[0] if error.args else None
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
     never_left = isinstance(reason, (NewConnectionError, NameResolutionError, ConnectTimeoutError)) or isinstance(
@@ -167,4 +188,4 @@ def _unreached(error: requests.RequestException, endpoint: str) -> WeChatUnavail
     )
     word = "connect" if never_left else "timeout" if isinstance(error, requests.Timeout) else "broken_off"
     _log.warning("wechat.unreached", endpoint=endpoint, reason=word)
-    return WeChatUnavailableError(word, certainly_not_done=never_left)
+    return Failure(endpoint, word), WeChatUnavailableError(word, certainly_not_done=never_left)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask, Response, abort, g, jsonify, render_template, request
 
-from server.wechat.emulator import content, outbound
+from server.wechat.emulator import content, links, outbound, sessions, templates, upkeep
 from server.wechat.emulator.platform import TEMPLATES, Fault, Platform, PlatformError
 from server.wechat.emulator.requests import body_of, body_with_token
 
@@ -37,7 +38,7 @@ def create_app(platform: Platform, target: outbound.PushTarget | None = None) ->
         time.sleep(fault.delay_seconds)
         if fault.status:
             return Response("<html>fault</html>", status=fault.status, content_type="text/html")
-        return _refused(PlatformError(fault.errcode, "set by a fault switch")) if fault.errcode is not None else None
+        return _refused(platform, PlatformError(fault.errcode, "set by a fault switch")) if fault.errcode is not None else None
 
     @app.after_request
     def note(response: Response) -> Response:
@@ -47,18 +48,24 @@ def create_app(platform: Platform, target: outbound.PushTarget | None = None) ->
 
     @app.errorhandler(PlatformError)
     def refused(error: PlatformError) -> Response:
-        return _refused(error)
+        return _refused(platform, error)
 
     _add_credentials(app, platform)
     _add_calls(app, platform, target)
     content.add_calls(app, platform, target)
+    sessions.add_calls(app, platform)
+    upkeep.add_calls(app, platform)
+    templates.add_calls(app, platform)
+    links.add_calls(app, platform)
     _add_person(app, platform, target)
+    _add_events(app, target)
     return app
 
 
-def _refused(error: PlatformError) -> Response:
+def _refused(platform: Platform, error: PlatformError) -> Response:
     g.errcode = error.errcode
-    return jsonify(errcode=error.errcode, errmsg=error.errmsg)
+    rid = platform.number(request.path, {"errcode": error.errcode, "errmsg": error.errmsg})
+    return jsonify(errcode=error.errcode, errmsg=f"{error.errmsg} rid: {rid}")
 
 
 def _add_credentials(app: Flask, platform: Platform) -> None:
@@ -72,7 +79,7 @@ def _add_credentials(app: Flask, platform: Platform) -> None:
     def jscode2session() -> Response:
         platform.check_credentials(request.args.get("appid", ""), request.args.get("secret", ""))
         code = platform.trade("login", request.args.get("js_code", ""))
-        answer = {"openid": code.value, "session_key": "ZW11bGF0b3Itc2Vzc2lvbg=="}
+        answer = {"openid": code.value, "session_key": platform.session_key(code.value, fresh=True)}
         if code.unionid:
             answer["unionid"] = code.unionid
         response = jsonify(answer)
@@ -99,6 +106,21 @@ def _add_calls(app: Flask, platform: Platform, target: outbound.PushTarget | Non
         if target is not None:
             outbound.deliver_later(target, outbound.sent_event(target, message.openid, message.template_id, message.msg_id))
         return jsonify(errcode=0, errmsg="ok", msgid=int(message.msg_id))
+
+
+def _add_events(app: Flask, target: outbound.PushTarget | None) -> None:
+    @app.post("/_emulator/events")
+    def event() -> Response:
+        body = _event_body()
+        return jsonify(pushed=target is not None and outbound.deliver(target, outbound.event(target, *body)))
+
+
+def _event_body() -> tuple[str, str, dict[str, Any]]:
+    body = body_of()
+    fields = body.get("fields") or {}
+    if not isinstance(fields, dict):
+        abort(422)
+    return str(body.get("openid") or abort(422)), str(body.get("event") or abort(422)), fields
 
 
 def _add_person(app: Flask, platform: Platform, target: outbound.PushTarget | None) -> None:

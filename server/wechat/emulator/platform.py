@@ -6,11 +6,15 @@ a template's fields are checked by the type in their names.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import re
 import secrets
 import threading
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ TOKEN_SECONDS = 7200
 _OVERLAP_SECONDS = 300
 _KEPT_MESSAGES = 500
 _KEPT_CALLS = 200
+_MOST_CLEARINGS = 10
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f]")
 _NUMBER = re.compile(r"\d{1,32}(\.\d+)?")
@@ -177,8 +182,19 @@ class Call:
     milliseconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is remembered of one refused call, to be looked up by its number."""
+
+    at: float
+    path: str
+    answer: dict[str, Any]
+    milliseconds: int = 3
+
+
 @dataclass
 class _Memory:
+    session_keys: dict[str, str] = field(default_factory=dict)
     grants: dict[str, int] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
     unionids: dict[str, str] = field(default_factory=dict)
@@ -219,6 +235,9 @@ class Platform:
         self._current: str | None = None
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
+        self.used: Counter[str] = Counter()
+        self.clearings = 0
+        self.requests: dict[str, Request] = {}
         self.token_fetches = 0
         self._file = folder / "wechat-emulator.json" if folder else None
         self._memory = self._load()
@@ -357,7 +376,7 @@ class Platform:
             value = (data.get(name) or {}).get("value")
             kind = name.rstrip("0123456789")
             if not isinstance(value, str) or not value or _FORBIDDEN.search(value) or not FIELD_RULES[kind](value):
-                raise PlatformError(47003, f"argument invalid! data.{name}.value invalid rid: em-{secrets.token_hex(4)}")
+                raise PlatformError(47003, f"argument invalid! data.{name}.value invalid")
             fields.append({"name": name, "label": label, "value": value})
         return fields
 
@@ -404,8 +423,40 @@ class Platform:
     def note(self, path: str, errcode: int, milliseconds: float) -> None:
         """Keep a call for the page."""
         with self._lock:
+            self.used[path] += 1
             self.calls.append(Call(self._seconds(), path, errcode, milliseconds))
             del self.calls[:-_KEPT_CALLS]
+
+    def number(self, path: str, answer: dict[str, Any]) -> str:
+        """Give a refused call a number under which it can be looked up."""
+        with self._lock:
+            rid = f"{secrets.token_hex(4)}-{secrets.token_hex(4)}-{secrets.token_hex(4)}"
+            self.requests[rid] = Request(self._seconds(), path, answer)
+            for old in list(self.requests)[:-_KEPT_CALLS]:
+                del self.requests[old]
+            return rid
+
+    def session_key(self, openid: str, *, fresh: bool = False) -> str:
+        """Return a person's session key; each log-in makes a new one."""
+        with self._lock:
+            if fresh or openid not in self._memory.session_keys:
+                self._memory.session_keys[openid] = base64.b64encode(secrets.token_bytes(16)).decode()
+                self._save()
+            return self._memory.session_keys[openid]
+
+    def check_session_key(self, openid: str, signature: str) -> None:
+        """Refuse whoever does not show that they know a person's session key."""
+        key = base64.b64decode(self.session_key(openid))
+        if not hmac.compare_digest(hmac.new(key, b"", hashlib.sha256).hexdigest().encode(), signature.encode()):
+            raise PlatformError(87009, "invalid signature")
+
+    def clear_quota(self) -> None:
+        """Set every interface's calls of today to none, ten times at most."""
+        with self._lock:
+            if self.clearings >= _MOST_CLEARINGS:
+                raise PlatformError(48006, "forbid to clear quota because of reaching the limit")
+            self.clearings += 1
+            self.used.clear()
 
     def messages(self, openid: str | None = None) -> list[Message]:
         """Return what was taken in, newest first."""

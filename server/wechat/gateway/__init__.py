@@ -9,8 +9,11 @@ from typing import Protocol
 
 from server.wechat.gateway.codes import CodeGateway
 from server.wechat.gateway.content import ContentGateway, ContentScene, Suggestion, Verdict
+from server.wechat.gateway.links import LinkGateway
 from server.wechat.gateway.login import LoginGateway, WeChatSession
 from server.wechat.gateway.messages import MessageGateway, SentMessage
+from server.wechat.gateway.templates import TemplateGateway
+from server.wechat.gateway.upkeep import UpkeepGateway
 
 __all__ = ["ContentScene", "SentMessage", "Suggestion", "Verdict", "WeChatGateway", "WeChatSession"]
 
@@ -20,6 +23,9 @@ class WeChatGateway(
     MessageGateway,
     ContentGateway,
     CodeGateway,
+    LinkGateway,
+    TemplateGateway,
+    UpkeepGateway,
     Protocol,
 ):
     """The calls the product makes. None may be made inside a transaction, since each waits for the network.

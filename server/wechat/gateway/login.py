@@ -1,22 +1,24 @@
-"""Who somebody is: log-in and phone codes."""
+"""Who somebody is: log-in, session keys and phone codes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class WeChatSession:
-    """Who logged in. WeChat's session key is not kept: nothing of ours needs it.
+    """Who logged in.
 
     Arguments:
         openid: the person in this app.
         unionid: the person over all apps of one Open Platform account, when the app is bound to one.
+        session_key: opens what older clients pass on encrypted; it never leaves the server, and is not even shown by ``repr``.
     """
 
     openid: str
     unionid: str | None = None
+    session_key: str | None = field(default=None, repr=False)
 
 
 class LoginGateway(Protocol):
@@ -36,5 +38,17 @@ class LoginGateway(Protocol):
 
         Raises:
             PhoneCodeInvalidError: unknown, old or used.
+        """
+        ...
+
+    def check_session(self, openid: str, session_key: str) -> bool:
+        """Ask whether a session key is still the valid one of a person; any later ``wx.login`` may have replaced it."""
+        ...
+
+    def reset_session_key(self, openid: str, session_key: str) -> WeChatSession:
+        """Have WeChat replace a valid session key, after a leak for instance.
+
+        Raises:
+            LoginCodeInvalidError: it is no longer valid; the client must call ``wx.login`` again.
         """
         ...
