@@ -49,6 +49,8 @@ TOPICS: dict[str, str] = {
     "rewards.placed": N_("Reward redeemed"),
     "rewards.shipped": N_("Reward dispatched"),
     "schedule.due": N_("Periodic job due"),
+    "screening.check_wanted": N_("Picture to be checked"),
+    "screening.content_refused": N_("Content refused"),
     "tiers.at_risk": N_("Tier at risk"),
     "tiers.changed": N_("Tier changed"),
     "wechat.data_withdrawn": N_("Data withdrawn in WeChat"),
@@ -56,6 +58,7 @@ TOPICS: dict[str, str] = {
     "wechat.trade_event": N_("News of an order from WeChat"),
 }
 THINGS: dict[str, str] = {
+    "content_check": N_("Content check"),
     "coupon": N_("Coupon"),
     "coupon_code_batch": N_("Batch of codes"),
     "coupon_gift": N_("Coupon gift"),
@@ -101,6 +104,7 @@ JOBS: dict[str, str] = {
     "points.unlock_due": N_("Unlock pending points"),
     "referrals.reward_due": N_("Reward invitations"),
     "retention.forget": N_("Forget data past its time"),
+    "screening.ask_due": N_("Ask WeChat about content that waits"),
     "rewards.time_out_due": N_("Cancel redemptions not collected"),
     "segments.build_due": N_("Build the lists of segments"),
     "segments.sweep": N_("Sweep old lists of segments"),

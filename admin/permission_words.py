@@ -72,6 +72,10 @@ AREAS: tuple[tuple[str, dict[Permission, PermissionWords]], ...] = (
         N_("Customer service"),
         {
             _P.TICKETS_READ: PermissionWords(N_("See tickets"), N_("The queue, tickets, canned replies and service figures.")),
+            _P.CONTENT_READ: PermissionWords(
+                N_("See the content review"), N_("What members wrote or showed that WeChat could not vouch for.")
+            ),
+            _P.CONTENT_DECIDE: PermissionWords(N_("Decide the content review"), N_("Allow or refuse what members wrote or showed.")),
             _P.TICKETS_WORK: PermissionWords(N_("Work on tickets"), N_("Open, assign, answer and close tickets; write canned replies.")),
         },
     ),

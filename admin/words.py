@@ -33,6 +33,8 @@ ACTIONS: dict[str, str] = {
     "canned_reply.change": N_("Canned reply changed"),
     "category.create": N_("Category created"),
     "category.edit": N_("Category edited"),
+    "content.allow": N_("Content allowed"),
+    "content.refuse": N_("Content refused"),
     "coupon.issue": N_("Coupon issued"),
     "coupon.redeem": N_("Coupon redeemed"),
     "coupon.return": N_("Coupon returned"),

@@ -132,6 +132,7 @@ JOBS: tuple[Job, ...] = (
     Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),
     Job("outbox.forget", HOUR, "tasks.jobs.outbox:forget_done"),
     Job("members.erase_due", Every(600), "tasks.jobs.privacy:erase_due"),
+    Job("screening.ask_due", MINUTE, "tasks.jobs.screening:ask_due"),
     Job("members.delete_held", HOUR, "tasks.jobs.wechat:carry_out_held"),
     # Before the day's work begins, so that a template that went away is seen before a campaign fails by it.
     Job("notifications.sync_templates", Daily(time(8, 30)), "tasks.jobs.wechat:sync_templates"),

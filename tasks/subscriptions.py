@@ -111,6 +111,9 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
         Subscription("tiers.rating_growth", "tasks.jobs.tiers:on_ticket_rated"),
         Subscription("points.rating", "tasks.jobs.points:on_ticket_rated"),
     ),
+    "screening.check_wanted": (Subscription("screening.ask", "tasks.jobs.screening:ask_wanted", queue=MESSAGES, bulk=True),),
+    "screening.content_refused": (Subscription("notifications.content_refused", "tasks.jobs.screening:on_content_refused"),),
+    "wechat.media_checked": (Subscription("screening.media_checked", "tasks.jobs.screening:on_media_checked"),),
     "tiers.changed": (
         Subscription("tiers.gift", "tasks.jobs.tiers:on_tier_changed"),
         Subscription("triggers.tier_up", "tasks.jobs.triggers:on_tier_changed"),
@@ -140,7 +143,6 @@ UNHEARD: dict[str, str] = {
     "rewards.handed_over": "the member stands at the counter",
     "feedback.ticket_opened": "the service desk's queue shows it at once",
     "feedback.ticket_closed": "part of the record of events",
-    "wechat.media_checked": "the push is stored; nothing is checked in the background yet",
     "wechat.trade_event": "the push is stored; shipping is not uploaded yet",
 }
 

@@ -15,6 +15,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON canned_replies TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON card_codes TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON cards TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON categories TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON content_answers TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON content_checks TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_code_batches TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_code_tries TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_gifts TO 'huiban_app'@'%';

@@ -17,14 +17,19 @@ from miniprogram_api.faces import DESCRIPTION, face_of
 from miniprogram_api.idempotent import json_response, run_command
 from miniprogram_api.openapi import documented
 from miniprogram_api.schemas import Input, Output
+from miniprogram_api.screening import screen
 from miniprogram_api.v1.uploads import address_of
 from server.flows import home as home_flow
+from server.flows import screening as screening_flow
 from server.flows.merge import bind_phone
 from server.members import deletion, deletion_queries, queries, service
 from server.members.errors import NoDeletionError
 from server.members.rules import Birthday, normalised_phone
+from server.screening import queries as screening
+from server.screening.rules import PASSED, Subject
 from server.wechat import open_data, session_keys
 from server.wechat.errors import OpenDataInvalidError
+from server.wechat.gateway import ContentScene
 from server.wechat.phone_info import number_of
 
 bp = APIBlueprint("v1_me", __name__, url_prefix="/api/v1/me", tag="Member")
@@ -138,6 +143,7 @@ class ProfileOut(Output):
     phone_masked: str | None
     completeness: int
     completed: bool
+    nickname_pending: str | None = Field(default=None, description="a new nickname that waits for the content review")
     change_request: ChangeRequestOut | None = None
 
 
@@ -214,8 +220,9 @@ def _avatar_url(upload_id: UUID | None) -> str | None:
     return address_of(upload_id)
 
 
-def _profile(view: queries.MemberView, request: queries.ChangeRequestView | None) -> ProfileOut:
+def _profile(view: queries.MemberView, request: queries.ChangeRequestView | None, nickname_pending: str | None) -> ProfileOut:
     return ProfileOut(
+        nickname_pending=nickname_pending,
         nickname=view.nickname,
         gender=view.gender,  # type: ignore[arg-type]  # a CHECK holds the column to these words
         birthday=BirthdayModel.model_validate(view.birthday.as_dict()) if view.birthday else None,
@@ -276,26 +283,29 @@ def profile() -> Response:
     with core().db.reading() as session:
         view = queries.require(session, member_id())
         requests = queries.change_requests_of(session, member_id())
-    return json_response(_profile(view, requests[0] if requests else None))
+        pending = screening.pending_text(session, Subject.NICKNAME, member_id())
+    return json_response(_profile(view, requests[0] if requests else None, pending))
 
 
 @bp.patch("/profile")
 @member_required
 @bp.input(ProfileIn, arg_name="body")
 @bp.output(ProfileOut)
-@documented(also={202: "Changed, except for what waits for staff: see `change_request`"})
+@documented(also={202: "Changed, except for what waits for staff: see `change_request` and `nickname_pending`"})
 def update_profile(body: ProfileIn) -> Response:
-    """Change the profile; 202 when a part of it waits for staff (a birthday the second time)."""
+    """Change the profile; 202 when a part of it waits for staff: a birthday the second time, a nickname that is to be looked at."""
     sent = body.model_fields_set
     values: dict[str, Any] = {name: getattr(body, name) for name in ("nickname", "gender", "city", "interests") if name in sent}
     if body.birthday is not None:
         given = body.birthday
         values["birthday"] = Birthday(given.calendar, given.month, given.day, given.year)
     change = service.ProfileChange(**values)
+    nickname = screen(body.nickname, ContentScene.PROFILE) if "nickname" in sent and body.nickname else PASSED
 
     def work(session: Any) -> tuple[int, ProfileOut]:
-        outcome = service.update_profile(session, member_id(), change, actor=actor(), now=now())
-        return (202 if outcome.change_request else 200), _profile(outcome.profile, outcome.change_request)
+        done = screening_flow.submit_profile(session, member_id(), change, nickname=nickname, actor=actor(), now=now())
+        request, pending = done.outcome.change_request, done.nickname_pending
+        return (202 if request or pending else 200), _profile(done.outcome.profile, request, pending)
 
     return run_command(work, key_required=False)
 

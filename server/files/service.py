@@ -138,6 +138,15 @@ def open_signed(
     """
     if not link_holds(upload_id, SignedLink(expires, signature), secret_key=secret_key, now=now):
         raise LinkInvalidError
+    return open_for_review(session, storage, upload_id)
+
+
+def open_for_review(session: Session, storage: Storage, upload_id: UUID) -> OpenedFile:
+    """Return a file for a caller who has made sure that it may be shown to who asks.
+
+    Raises:
+        UploadNotFoundError: there is none, or it was removed.
+    """
     row = session.execute(sa.select(Upload.storage_name, Upload.content_type).where(Upload.id == upload_id)).one_or_none()
     if row is None:
         raise UploadNotFoundError

@@ -27,6 +27,7 @@ from server.referrals import service as referrals
 from server.rewards import queries as reward_queries
 from server.rewards import service as rewards
 from server.rosters import service as rosters
+from server.screening import service as screening
 from server.wechat import service as wechat
 from server.wechat import session_keys
 
@@ -39,6 +40,7 @@ class _Forgetter(Protocol):
 # what is append-only (entries, consents, the trail) is written without personal data in the first place.
 FORGETTERS: dict[str, _Forgetter] = {
     "rosters": rosters.forget_member,
+    "screening": screening.forget_member,
     "cards": cards.forget_member,
     "referrals": referrals.forget_member,
     "notifications": notifications.forget_member,

@@ -22,6 +22,8 @@ from server.members import deletion, deletion_queries, withdrawals
 from server.members import queries as members
 from server.members import service as member_service
 from server.rewards import service as rewards
+from server.screening import service as screening
+from server.screening.rules import Subject
 from server.wechat import queries as wechat
 from server.wechat import session_keys, withdrawn
 
@@ -132,6 +134,10 @@ def _delete(
         picture = withdrawals.blank(session, member_id, names=profile, given_until=occurred_at, now=now)
         if picture is not None:
             files.forget_uploads(session, storage, [picture])
+    if NICKNAME in duties:
+        for one in records:
+            # One that still waits for the content review would come back when it is let pass.
+            screening.drop_open(session, Subject.NICKNAME, one, now=now)
     if PICTURES in duties:
         for one in records:
             files.forget_member(session, storage, one)

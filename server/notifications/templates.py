@@ -348,6 +348,7 @@ import server.notifications.coupon_templates  # noqa: E402
 import server.notifications.points_templates  # noqa: E402
 import server.notifications.privacy_templates  # noqa: E402
 import server.notifications.reward_templates  # noqa: E402
+import server.notifications.screening_templates  # noqa: E402
 import server.notifications.tier_templates  # noqa: E402, F401
 
 MOMENTS: tuple[str, ...] = tuple(sorted({moment for template in REGISTRY.values() for moment in template.moments}))

@@ -39,6 +39,8 @@ class Permission(StrEnum):
     ORDERS_EDIT = "orders:edit"
     TICKETS_READ = "tickets:read"
     TICKETS_WORK = "tickets:work"
+    CONTENT_READ = "content:read"
+    CONTENT_DECIDE = "content:decide"
     MESSAGES_READ = "messages:read"
     MESSAGES_EDIT = "messages:edit"
     MESSAGES_DECIDE = "messages:decide"
@@ -108,6 +110,8 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.ORDERS_EDIT,
                 _P.TICKETS_READ,
                 _P.TICKETS_WORK,
+                _P.CONTENT_READ,
+                _P.CONTENT_DECIDE,
                 _P.MESSAGES_READ,
                 _P.MESSAGES_EDIT,
                 _P.MESSAGES_DECIDE,
@@ -139,6 +143,8 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.ORDERS_READ,
                 _P.TICKETS_READ,
                 _P.TICKETS_WORK,
+                _P.CONTENT_READ,
+                _P.CONTENT_DECIDE,
                 _P.MESSAGES_READ,
                 _P.CATALOGUE_READ,
             }

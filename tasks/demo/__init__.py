@@ -44,6 +44,7 @@ LOADERS = (
     "triggers",
     "segments",
     "wechat",
+    "screening",
 )
 _SEED = 20260615
 

@@ -13,6 +13,7 @@ from server.members import sessions
 from server.notifications import retention as notifications
 from server.partners import service as partners
 from server.points import reminders
+from server.screening import service as screening
 from server.wechat import service as wechat
 from server.wechat import session_keys, troubles
 from tasks.jobs.sweeps import BATCH, in_batches
@@ -51,6 +52,7 @@ def forget(core: Core, period: datetime) -> int:  # noqa: ARG001 - the same when
         + in_batches(core, lambda session, now, limit: sessions.forget_sessions(session, now - _KEEP_SESSIONS, limit=limit))
         + in_batches(core, lambda session, now, limit: reminders.forget_notices(session, (now - _KEEP_NOTICES).date(), limit))
         + in_batches(core, lambda session, now, limit: coupons.forget_tries(session, now - _KEEP_TRIES, limit=limit))
+        + in_batches(core, screening.forget_old)
         + in_batches(core, lambda session, now, limit: files.remove_unused(session, core.files, now=now, limit=limit), batch=200)
         + _remove_orphans(core)
     )

@@ -27,7 +27,8 @@ class FakeWeChat:
     """Codes work once, as the real ones.
 
     ``code_for(openid)`` and ``phone_code_for(phone)`` mint codes; ``sent`` holds the messages; ``failures`` are raised by
-    the next sends, one each (None lets one through); ``risky_words`` are refused by ``check_text``.
+    the next sends, one each (None lets one through); ``risky_words`` are refused by ``check_text``, ``doubtful_words`` doubted; ``images`` holds what
+    ``check_image`` was asked about, as ``trace-1``, ``trace-2``…
     """
 
     appid: str = "wxdemo0000000000"
@@ -35,6 +36,10 @@ class FakeWeChat:
     failures: list[Exception | None] = field(default_factory=list)
     login_failures: list[Exception | None] = field(default_factory=list)
     risky_words: list[str] = field(default_factory=list)
+    doubtful_words: list[str] = field(default_factory=list)
+    text_failures: list[Exception | None] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    image_failures: list[Exception | None] = field(default_factory=list)
     calls: int = 0
     session_keys: dict[str, str] = field(default_factory=dict)
     templates: list[AccountTemplate] = field(default_factory=list)
@@ -105,9 +110,22 @@ class FakeWeChat:
             return SentMessage(f"90000000000000{len(self.sent):04d}")
 
     def check_text(self, openid: str, content: str, scene: ContentScene | int = ContentScene.COMMENT) -> Verdict:  # noqa: ARG002
+        failure = self.text_failures.pop(0) if self.text_failures else None
+        if failure is not None:
+            raise failure
+        if any(word in content for word in self.doubtful_words):
+            return Verdict(Suggestion.REVIEW, 10001, "trace")
         if any(word in content for word in self.risky_words):
             return Verdict(Suggestion.RISKY, 20006, "trace")
         return Verdict(Suggestion.PASS, 100, "trace")
+
+    def check_image(self, openid: str, url: str, scene: ContentScene | int = ContentScene.COMMENT) -> str:  # noqa: ARG002
+        with self._lock:
+            failure = self.image_failures.pop(0) if self.image_failures else None
+            if failure is not None:
+                raise failure
+            self.images.append(url)
+            return f"trace-{len(self.images)}"
 
     def qr_code(self, scene: str, page: str) -> bytes:
         return b"\x89PNG\r\n\x1a\n" + f"{page}?{scene}".encode()

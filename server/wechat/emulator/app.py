@@ -52,7 +52,7 @@ def create_app(platform: Platform, target: outbound.PushTarget | None = None) ->
 
     _add_credentials(app, platform)
     _add_calls(app, platform, target)
-    content.add_calls(app, platform)
+    content.add_calls(app, platform, target)
     sessions.add_calls(app, platform)
     upkeep.add_calls(app, platform)
     templates.add_calls(app, platform)

@@ -71,6 +71,10 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         "title": "客服回复通知",
         "fields": {"character_string1": "工单编号", "thing2": "回复内容", "time3": "回复时间"},
     },
+    "demo-tmpl-content-refused": {
+        "title": "内容审核结果通知",
+        "fields": {"thing1": "审核内容", "thing2": "审核结果", "time3": "审核时间"},
+    },
     "demo-tmpl-coupon-recalled": {
         "title": "优惠券收回通知",
         "fields": {"thing1": "优惠券", "time2": "收回时间", "thing3": "温馨提示"},
@@ -220,6 +224,9 @@ class Platform:
         seconds: Any = time.time,
     ) -> None:
         self.appid, self.secret, self.risky_words = appid, secret, risky_words
+        self.doubtful_words: tuple[str, ...] = ("加微信", "兼职")
+        # What the next pictures are held for, one each; afterwards they pass.
+        self.media_answers: list[str] = []
         self._seconds = seconds
         self._demo_allowances = demo_allowances
         self._lock = threading.RLock()
@@ -383,8 +390,24 @@ class Platform:
         if not content or len(content) > 2500:  # noqa: PLR2004 - the platform's limit
             raise PlatformError(47001, "data format error")
         risky = any(word in content for word in self.risky_words)
-        result = {"suggest": "risky" if risky else "pass", "label": 20006 if risky else 100}
+        doubtful = any(word in content for word in self.doubtful_words)
+        suggest, label = ("risky", 20006) if risky else ("review", 10001) if doubtful else ("pass", 100)
+        result = {"suggest": suggest, "label": label}
         return {"errcode": 0, "errmsg": "ok", "trace_id": f"em-{secrets.token_hex(8)}", "result": result, "detail": []}
+
+    def take_media(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Take in a picture to be looked at."""
+        if int(body.get("version") or 1) != 2:  # noqa: PLR2004 - the only version kept up
+            raise PlatformError(40097, "invalid args: version")
+        if not body.get("openid"):
+            raise PlatformError(40003, "invalid openid")
+        if body.get("media_type") not in {1, 2} or not str(body.get("media_url") or "").startswith(("http://", "https://")):
+            raise PlatformError(47001, "data format error")
+        return {"errcode": 0, "errmsg": "ok", "trace_id": f"em-{secrets.token_hex(8)}"}
+
+    def judge_media(self) -> str:
+        """Return what the next picture is held for: as told beforehand, else ``pass``."""
+        return self.media_answers.pop(0) if self.media_answers else "pass"
 
     # --- Faults and the page ---
 

@@ -59,3 +59,21 @@ class ContentGateway(Protocol):
             WeChatRejectedError: the check cannot be done for this person now.
         """
         ...
+
+    def check_image(self, openid: str, url: str, scene: ContentScene | int = ContentScene.COMMENT) -> str:
+        """Have WeChat look at a picture; its answer comes later, as the push ``wxa_media_check`` with the same number.
+
+        Asking twice about one picture is harmless: it gives two numbers and two answers.
+
+        Arguments:
+            openid: who showed it, active within two hours.
+            url: where WeChat can fetch it for the next minutes; at most 10 MB.
+            scene: where it will be seen.
+
+        Returns:
+            WeChat's number of this check (``trace_id``).
+
+        Raises:
+            WeChatRejectedError: the check cannot be done for this person or picture.
+        """
+        ...
