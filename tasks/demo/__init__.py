@@ -41,6 +41,7 @@ LOADERS = (
     "money",
     "feedback",
     "notifications",
+    "festivals",
     "triggers",
 )
 _SEED = 20260615

@@ -66,6 +66,10 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         "title": "客服回复通知",
         "fields": {"character_string1": "工单编号", "thing2": "回复内容", "time3": "回复时间"},
     },
+    "demo-tmpl-festival-greeting": {
+        "title": "节日祝福通知",
+        "fields": {"thing1": "节日", "thing2": "祝福语", "thing3": "礼遇", "date4": "有效期至"},
+    },
     "demo-tmpl-coupon-recalled": {
         "title": "优惠券收回通知",
         "fields": {"thing1": "优惠券", "time2": "收回时间", "thing3": "温馨提示"},
