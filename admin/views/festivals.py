@@ -83,13 +83,13 @@ class FestivalsView(ConsoleView):
                 days=CATCH_UP_DAYS,
             ),
             buttons=[RowAction(N_("Own festival"), self.url_to("create"), Permission.CAMPAIGNS_EDIT, tone="primary", icon="plus")],
-            panels=[Panel(N_("Calendar"), table=table), Panel(N_("Celebrated lately"), table=self._runs(done))],
+            panels=[Panel(N_("Festivals and their days"), table=table), Panel(N_("Celebrated lately"), table=self._runs(done))],
         ).render(self)
 
     def _row_actions(self, row: queries.FestivalView) -> list[RowAction]:
         label, way = (N_("Celebrate no more"), "stop") if row.enabled else (N_("Celebrate"), "start")
         return [
-            RowAction(N_("Change"), self.url_to("edit", code=row.code), Permission.CAMPAIGNS_EDIT),
+            RowAction(N_("Edit"), self.url_to("edit", code=row.code), Permission.CAMPAIGNS_EDIT),
             RowAction(
                 label, self.url_to(way, code=row.code), Permission.CAMPAIGNS_EDIT, post=True, reason=True,
                 confirm=N_("Its next celebration is not begun; one under way is stopped on its own page.")
@@ -280,10 +280,12 @@ class FestivalsView(ConsoleView):
         return Table(
             [
                 Column(N_("Festival"), lambda row: gettext(row.name), "link", href=lambda row: self.url_to("run", run_id=row.id)),
-                Column(N_("Day"), "celebrated_on", "date"),
+                Column(N_("Festival day"), "celebrated_on", "date"),
                 Column(N_("State"), "state", "tag", tags=RUNS),
                 Column(N_("Greeted"), "given", "number"),
-                Column(N_("Refused"), "refused", "number", tip=N_("Members who could not be given anything; their rows say why.")),
+                Column(
+                    N_("Could not be given"), "refused", "number", tip=N_("Members who could not be given anything; their rows say why.")
+                ),
                 Column(N_("Begun"), "started_at", "minute"),
                 Column(N_("Ended"), "ended_at", "minute"),
             ],

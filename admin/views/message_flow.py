@@ -147,8 +147,8 @@ class FlowPage:
             local = hour.astimezone(zone)
             start = local if self._step == HOUR else local.replace(hour=0)
             counts = buckets.setdefault(start, {})
-            for state, number in self._found.hours.get(hour, {}).items():
-                counts[state] = counts.get(state, 0) + number
+            for state, more in self._found.hours.get(hour, {}).items():
+                counts[state] = counts.get(state, 0) + more
             hour += HOUR
         shape = "%m-%d %H:00" if self._step == HOUR and self._within != "24h" else "%H:00" if self._step == HOUR else "%m-%d"
 

@@ -92,7 +92,7 @@ class MessageReachView(ConsoleView):
             levels = {tier.code: (tier.rank, gettext(tier.name)) for tier in tiers.definitions(session)}
         rows.sort(key=lambda row: levels.get(row.tier or "", (0, "")))
         members = whole.members if whole else 0
-        share = f"{whole.reachable / members:.1%}" if whole and members else "–"
+        share = _share(whole) if whole else "–"
         return DetailPage(
             title=message_label(code),
             subtitle=_intro(counted),
@@ -127,7 +127,7 @@ class MessageReachView(ConsoleView):
                         tip=N_("Lost: times a member switched off, or WeChat knew of no allowance. Moves by a merge are left out."),
                     ),
                 ),
-                Panel(N_("After several messages"), chart=_following(whole), side=True),
+                Panel(N_("After several messages"), chart=_following(whole)),
             ],
         ).render(self)
 
@@ -135,14 +135,17 @@ class MessageReachView(ConsoleView):
 def _columns() -> list[Column]:
     return [
         Column(N_("Members"), "members", "number"),
-        Column(N_("Would be reached now"), "reachable", "number", tip=_TIPS["reachable"]),
-        Column(N_("Share"), lambda row: f"{row.reachable / row.members:.1%}" if row.members else "–"),
+        Column(N_("Reachable"), "reachable", "number", second=_share, second_label=N_("Share"), tip=_TIPS["reachable"]),
         Column(N_("No allowance"), "no_grant", "number", tip=_TIPS["no_grant"]),
         Column(N_("No mini-program"), "no_wechat", "number", tip=_TIPS["no_wechat"]),
-        Column(N_("Switched off by the member"), "muted", "number", tip=_TIPS["muted"]),
+        Column(N_("Muted"), "muted", "number", tip=_TIPS["muted"]),
         Column(N_("Contact cap"), "capped", "number", tip=_TIPS["capped"]),
         Column(N_("After 1 · 2 · 4"), lambda row: " · ".join(f"{row.after[least]:,}" for least in (2, 3, 5)), tip=_TIPS["after"]),
     ]
+
+
+def _share(row: Forecast) -> str:
+    return f"{row.reachable / row.members:.1%}" if row.members else "–"
 
 
 def _intro(counted: object) -> str:
@@ -174,7 +177,7 @@ def _why(whole: Forecast | None) -> charts.Chart:
 def _following(whole: Forecast | None) -> charts.Chart:
     parts = [(gettext("Before any"), whole.reachable)] if whole else []
     parts += [(gettext("After %(number)s", number=least - 1), count) for least, count in whole.after.items()] if whole else []
-    return charts.bars(N_("After several messages"), parts, tip=N_("How many could still be reached if nobody accepted again."), height=240)
+    return charts.bars(N_("After several messages"), parts, tip=N_("How many could still be reached if nobody accepted again."), height=230)
 
 
 VIEWS = [MessageReachView]

@@ -95,7 +95,7 @@ class MessagesView(ConsoleView):
                 Column(
                     N_("Message"), lambda row: message_label(row.template), "link",
                     href=lambda row: self.url_to("detail", message_id=row.id),
-                    second=lambda row: gettext(row.title),
+                    second=None if short else lambda row: gettext(row.title),
                 ),
                 Column(
                     N_("Member"), lambda row: names.get(row.member_id) or gettext("Without a nickname"), "link",

@@ -160,8 +160,9 @@ def plan(session: Session, *, now: datetime) -> list[UUID]:
         for one, state in [*((one, "given_up") for one in given_up), *((one, "running") for one in begin)]:
             if rules.too_close(one.on, last):
                 continue
+            run_id = uuid7()
             values = {
-                "id": uuid7(),
+                "id": run_id,
                 "festival_id": row.id,
                 "year": one.year,
                 "celebrated_on": one.on,
@@ -177,7 +178,7 @@ def plan(session: Session, *, now: datetime) -> list[UUID]:
             }
             last = one.on
             if insert_if_absent(session, FestivalRun, values) and state == "running":
-                begun.append(values["id"])
+                begun.append(run_id)
         row.looked_until = until
     session.flush()
     return begun

@@ -111,7 +111,7 @@ def changed_hours(session: Session, *, now: datetime) -> list[datetime]:
     parts = [sa.extract(part, _of.created_at).label(f"of_{part}") for part in ("year", "month", "day", "hour")]
     kept = _of.created_at >= hour_of(now - KEPT) + HOUR
     rows = session.execute(sa.select(*parts).where(kept, *changed).group_by(*(part.name for part in parts)))
-    return sorted(datetime(*(int(part) for part in row), tzinfo=UTC) for row in rows)
+    return sorted(datetime(int(row[0]), int(row[1]), int(row[2]), int(row[3]), tzinfo=UTC) for row in rows)
 
 
 def sum_up_hour(session: Session, hour: datetime) -> int:

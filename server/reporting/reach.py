@@ -262,8 +262,8 @@ _COUNTS = ("members", "muted", "capped", "no_wechat", "no_grant", "reachable", *
 
 
 def _forecast(template: str, tier: str | None, numbers: Sequence[int]) -> Forecast:
-    whole = len(_COUNTS) - len(AFTER)
-    return Forecast(template, tier, *numbers[:whole], after=dict(zip(AFTER, numbers[whole:], strict=True)))
+    members, muted, capped, no_wechat, no_grant, reachable, *after = numbers
+    return Forecast(template, tier, members, muted, capped, no_wechat, no_grant, reachable, dict(zip(AFTER, after, strict=True)))
 
 
 def allowances(session: Session, *, first: date, last: date, template: str | None = None) -> list[Allowances]:
