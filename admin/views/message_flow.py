@@ -87,9 +87,8 @@ class FlowPage:
                 Panel(
                     N_("From made to arrived"),
                     chart=charts.funnel(N_("From made to arrived"), steps, tip=N_("Each step holds what came at least so far by now.")),
-                    side=True,
                 ),
-                Panel(N_("Why not"), table=self._by_reason(), side=True),
+                Panel(N_("Why not"), table=self._by_reason()),
             ],
         )
         tabs = [(window.label, self._view.url_to("index", within=code), code == self._within) for code, window in WINDOWS.items()]
