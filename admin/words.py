@@ -196,6 +196,7 @@ SOURCES: dict[str, str] = {
     "adjustment": N_("Adjusted by hand"),
     "balance": N_("Opening balance"),
     "birthday": N_("Birthday gift"),
+    "festival": N_("Festival gift"),
     "cancel": N_("Redemption cancelled"),
     "cancellation": N_("Order cancelled"),
     "coupon": N_("Reward"),

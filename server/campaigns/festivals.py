@@ -32,7 +32,8 @@ from server.tiers import queries as tiers
 
 PURPOSE = "marketing"
 REASON = N_("Festival gift")
-_NAMESPACE = "campaigns"
+# Of its own, so that reports tell its coupons and points from those of birthdays.
+_NAMESPACE = "festivals"
 _CODE = 40
 _NAME = 20
 _LAST_HOUR = 23
