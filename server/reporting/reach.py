@@ -171,27 +171,30 @@ def _row(code: str, tier: str, everybody: Sequence[tuple[Any, ...]], reached: Se
 
 def _people(topic: Topic, lowest: str, appid: str, now: datetime) -> sa.Subquery:
     """Return every member who may be sent something, with their tier and, as 0 or 1, what stands against a message of a topic."""
-    muted = sa.select(_choices.c.member_id).where(
-        _choices.c.topic == topic.value, _choices.c.channel == "subscribe", _choices.c.allowed.is_(sa.false())
+    # Joined, not asked of each member: an engine may look through the whole list for each otherwise.
+    muted = (
+        sa.select(_choices.c.member_id)
+        .where(_choices.c.topic == topic.value, _choices.c.channel == "subscribe", _choices.c.allowed.is_(sa.false()))
+        .distinct()
+        .subquery()
     )
-    wechat = sa.select(_identities.c.member_id).where(_identities.c.channel == f"wechat:{appid}")
-    with_wechat = wechat.distinct().subquery()
-    tier = sa.func.coalesce(_tiers.c.code, lowest).label("tier")
+    wechat = sa.select(_identities.c.member_id).where(_identities.c.channel == f"wechat:{appid}").distinct().subquery()
+    sources = _members.outerjoin(wechat, wechat.c.member_id == _members.c.id).outerjoin(muted, muted.c.member_id == _members.c.id)
+    sources = sources.outerjoin(_held, _held.c.member_id == _members.c.id).outerjoin(_tiers, _tiers.c.id == _held.c.tier_id)
     capped: sa.ColumnElement[Any] = sa.literal_column("0")
     if topic is Topic.OFFERS:
-        capped = sa.case((_members.c.id.in_(_capped(now)), 1), else_=0)
+        had = _capped(now).subquery()
+        sources = sources.outerjoin(had, had.c.member_id == _members.c.id)
+        capped = sa.case((had.c.member_id.is_not(None), 1), else_=0)
     return (
         sa.select(
             _members.c.id,
-            tier,
-            sa.case((_members.c.id.in_(muted), 1), else_=0).label("muted"),
+            sa.func.coalesce(_tiers.c.code, lowest).label("tier"),
+            sa.case((muted.c.member_id.is_not(None), 1), else_=0).label("muted"),
             capped.label("capped"),
-            sa.case((with_wechat.c.member_id.is_not(None), 1), else_=0).label("wechat"),
+            sa.case((wechat.c.member_id.is_not(None), 1), else_=0).label("wechat"),
         )
-        .select_from(_members)
-        .outerjoin(with_wechat, with_wechat.c.member_id == _members.c.id)
-        .outerjoin(_held, _held.c.member_id == _members.c.id)
-        .outerjoin(_tiers, _tiers.c.id == _held.c.tier_id)
+        .select_from(sources)
         .where(_members.c.status.in_(("active", "frozen")))
         .subquery()
     )
