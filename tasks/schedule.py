@@ -121,7 +121,13 @@ JOBS: tuple[Job, ...] = (
     Job("feedback.close_silent", HOUR, "tasks.jobs.feedback:close_silent"),
     Job("notifications.deliver_due", MINUTE, "tasks.jobs.sending:send_due"),
     Job("notifications.sweep", MINUTE, "tasks.jobs.notifications:sweep"),
+    Job("messages.roll_up", MINUTE, "tasks.jobs.message_figures:roll_up"),
+    Job("messages.watch", MINUTE, "tasks.jobs.message_figures:watch"),
+    # A forecast is planned with, not steered by: the hour keeps its one heavy statement for each topic rare.
+    Job("messages.build_reach", HOUR, "tasks.jobs.message_figures:build_reach"),
+    Job("messages.sum_up_allowances", Every(300), "tasks.jobs.message_figures:sum_up_allowances"),
     Job("birthdays.celebrate", HOUR, "tasks.jobs.birthdays:celebrate"),
+    Job("festivals.celebrate", Every(300), "tasks.jobs.festivals:celebrate"),
     # At an hour at which a message wakes nobody; what one run cannot do, and days that were missed, the next run does.
     Job("triggers.win_back", Daily(time(10, 10)), "tasks.jobs.triggers:win_back"),
     # A segment that staff just wrote or asked for is built within a minute; the others when their lists are as old as they may be.

@@ -7,6 +7,7 @@
 
 REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'huiban_app'@'%';
 GRANT SELECT ON alembic_version TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON allowance_days TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON audit_heads TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON audit_pending TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON birthday_days TO 'huiban_app'@'%';
@@ -30,6 +31,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON coupon_trigger_marks TO 'huiban_app'@'%'
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupons TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON demo_loads TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON feedback_settings TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON festival_gifts TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON festival_runs TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON festivals TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON growth_accounts TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON growth_orders TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON growth_rules TO 'huiban_app'@'%';
@@ -44,6 +48,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON member_used_refresh_tokens TO 'huiban_ap
 GRANT SELECT, INSERT, UPDATE, DELETE ON member_withdrawals TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON members TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON notification_account_templates TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON message_hours TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON message_reach TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON notification_grants TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON notification_messages TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON notification_preferences TO 'huiban_app'@'%';
@@ -79,6 +85,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON referral_marks TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON referrals TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON reward_redemptions TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON rewards TO 'huiban_app'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON roll_up_marks TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON scheduled_runs TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON segment_members TO 'huiban_app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON segment_rosters TO 'huiban_app'@'%';
@@ -112,6 +119,7 @@ GRANT SELECT, INSERT ON coupon_issue_refusals TO 'huiban_app'@'%';
 GRANT SELECT, INSERT ON coupon_issue_rows TO 'huiban_app'@'%';
 GRANT SELECT, INSERT ON coupon_transitions TO 'huiban_app'@'%';
 GRANT SELECT, INSERT ON coupon_trigger_rules TO 'huiban_app'@'%';
+GRANT SELECT, INSERT ON festival_versions TO 'huiban_app'@'%';
 GRANT SELECT, INSERT ON growth_entries TO 'huiban_app'@'%';
 GRANT SELECT, INSERT ON member_consents TO 'huiban_app'@'%';
 GRANT SELECT, INSERT ON member_merges TO 'huiban_app'@'%';

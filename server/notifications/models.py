@@ -61,6 +61,9 @@ class NotificationMessage(Base):
         sa.Index("ix_notification_messages_due", "state", "available_at"),
         sa.Index("ix_notification_messages_inbox", "member_id", "in_inbox", "created_at", "id"),
         sa.Index("ix_notification_messages_newest", "created_at", "id"),
+        sa.Index("ix_notification_messages_state", "state", "created_at", "id"),
+        # What changed since the last time, for the sums by hour.
+        sa.Index("ix_notification_messages_changed", "updated_at", "created_at"),
     )
 
 
@@ -102,6 +105,7 @@ class NotificationGrantEntry(Base):
     __table_args__ = table_args(
         sa.CheckConstraint("kind IN ('credit','reserve','spend','release','empty','merge')", name="kind_known"),
         sa.Index("ix_notification_grant_entries_member", "member_id", "template", "occurred_at"),
+        sa.Index("ix_notification_grant_entries_when", "occurred_at", "template", "kind"),
     )
 
 

@@ -345,6 +345,7 @@ class BirthdayGreeting(MessageTemplate):
 
 # At the end: those modules build on this one, and the registry is whole for everybody who imports it.
 import server.notifications.coupon_templates  # noqa: E402
+import server.notifications.festival_templates  # noqa: E402
 import server.notifications.points_templates  # noqa: E402
 import server.notifications.privacy_templates  # noqa: E402
 import server.notifications.reward_templates  # noqa: E402

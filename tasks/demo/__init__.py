@@ -41,6 +41,7 @@ LOADERS = (
     "money",
     "feedback",
     "notifications",
+    "festivals",
     "triggers",
     "segments",
     "wechat",

@@ -499,7 +499,7 @@ class TestOverHttp:
 # What has a member in it and is not emptied by a deletion, with the reason. A new table must choose: a forgetter, or a line here.
 KEPT = {
     "content_checks": "open ones are dropped, texts and reasons blanked",
-    "birthday_gifts": "emptied", "card_codes": "emptied", "cards": "emptied", "member_change_requests": "emptied",
+    "birthday_gifts": "emptied", "festival_gifts": "emptied", "card_codes": "emptied", "cards": "emptied", "member_change_requests": "emptied",
     "member_identities": "emptied", "member_sessions": "emptied", "notification_messages": "emptied",
     "notification_preferences": "emptied", "notification_quiet_hours": "emptied",
     "orders": "blanked; the order is a book entry", "tickets": "blanked; the ticket counts in the figures",

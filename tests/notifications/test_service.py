@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from server.kernel.outbox import OutboxEvent
 from server.kernel.pagination import PageRequest
-from server.members.models import Member
 from server.notifications import figures, queries, service
 from server.notifications.errors import (
     MessageNotFoundError,
@@ -19,7 +18,6 @@ from server.notifications.errors import (
     TemplateFieldsError,
     TemplateUnknownError,
 )
-from server.notifications.models import NotificationMessage
 from server.notifications.queries import MessageFilter
 from server.notifications.templates import OrderShipped, TicketAnswered
 from tests.factories.members import a_member
@@ -199,17 +197,3 @@ def test_the_inbox_is_paged_newest_first(session: Session) -> None:
     ids = [message.id for message in [*page.items, *rest.items]]
     assert len(ids) == 5
     assert ids == sorted(ids, reverse=True)
-
-
-def test_the_counts_of_a_flow_agree_with_the_rows(session: Session) -> None:
-    member_id = a_member(session, now=NOW)
-    an_answer(session, member_id, key="answer:1", now=NOW)
-    service.choose(session, member_id, "service", "subscribe", allowed=False, now=NOW)
-    an_answer(session, member_id, key="answer:2", now=NOW)
-    until = NOW.replace(hour=5)
-    assert figures.flow(session, NOW, until) == {"queued": 1, "skipped": 1}
-    assert figures.reasons(session, NOW, until) == [("skipped", "preference", 1)]
-    assert figures.by_template(session, NOW, until) == {ANSWERED: {"queued": 1, "skipped": 1}}
-    assert figures.flow(session, until, until) == {}
-    assert session.get(Member, member_id) is not None
-    assert session.scalar(sa.select(sa.func.count()).select_from(NotificationMessage)) == 2

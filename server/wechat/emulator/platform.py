@@ -75,6 +75,10 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         "title": "内容审核结果通知",
         "fields": {"thing1": "审核内容", "thing2": "审核结果", "time3": "审核时间"},
     },
+    "demo-tmpl-festival-greeting": {
+        "title": "节日祝福通知",
+        "fields": {"thing1": "节日", "thing2": "祝福语", "thing3": "礼遇", "date4": "有效期至"},
+    },
     "demo-tmpl-coupon-recalled": {
         "title": "优惠券收回通知",
         "fields": {"thing1": "优惠券", "time2": "收回时间", "thing3": "温馨提示"},

@@ -6,7 +6,7 @@ from alembic import op
 from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType
 from server.migrations.runner import guard_append_only
 
-revision = '0041'
+revision = '0035'
 down_revision = '0034'
 branch_labels = None
 depends_on = None

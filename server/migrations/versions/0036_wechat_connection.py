@@ -5,8 +5,8 @@ from alembic import op
 
 from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType
 
-revision = '0037'
-down_revision = '0041'
+revision = '0036'
+down_revision = '0035'
 branch_labels = None
 depends_on = None
 
