@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.nemesis import Happened, Nemesis
-from tests.chaos.requests import Guests, People, Requests, gather, waiting
+from tests.chaos.requests import Guests, People, Requests, gather, standing, waiting
 from tests.chaos.stage import Stage, scratch
 from tests.chaos.verdict import Verdict, check_visits, judge, write
 
@@ -68,7 +68,8 @@ def run(plan: Plan, folder: Path) -> Verdict:
         left = _wait_for_the_end(stage, plan.patience)
         time.sleep(2)  # whatever still runs twice gets the time to show it
         guests.end()
-        stage.hands.stop()
+        stage.nursery.stop()
+        time.sleep(0.5)
         stage.record.follow()
         verdict = judge(stage.core, stage.record.by_number(), faults, people, plan.messages)
         check_visits(verdict, guests.visits, faults)
@@ -85,13 +86,8 @@ def run(plan: Plan, folder: Path) -> Verdict:
 def _under_faults(stage: Stage, people: People, plan: Plan) -> tuple[list[Happened], str]:
     nemesis = Nemesis(stage, plan.seed, plan.kinds)
     # Neither runs away from the other: faults meet messages under way, from the first to the last.
-    ahead = max(60, plan.messages * 3 // 100)
-    requests = Requests(
-        stage.core,
-        people,
-        plan.messages,
-        lambda: min(stage.record.taken * 1.06, plan.messages * len(nemesis.log) / plan.faults) + ahead,
-    )
+    ahead = max(300, plan.messages * 3 // 100)
+    requests = Requests(stage.core, people, plan.messages, ahead, lambda: plan.messages * len(nemesis.log) / plan.faults + ahead)
     requests.start()
     deadline, said = time.monotonic() + plan.patience, time.monotonic()
     while requests.asked < plan.messages or len(nemesis.log) < plan.faults:
@@ -99,12 +95,13 @@ def _under_faults(stage: Stage, people: People, plan: Plan) -> tuple[list[Happen
             requests.end()
             return nemesis.log, f"{requests.asked} messages and {len(nemesis.log)} faults when patience ended: {requests.failure!r}"
         time.sleep(_SHORTEST_PAUSE)
-        if len(nemesis.log) < plan.faults and len(nemesis.log) < plan.faults * (stage.record.follow() + ahead) / plan.messages:
+        stage.record.follow()
+        if len(nemesis.log) < plan.faults and len(nemesis.log) < plan.faults * (requests.asked - requests.open + ahead) / plan.messages:
             nemesis.strike()
         stage.hands.tend()
         if time.monotonic() - said > 30:
             said = time.monotonic()
-            print(f"{requests.asked} asked for, {stage.record.taken} taken in, {len(nemesis.log)} faults", flush=True)
+            print(f"{requests.asked} asked for, {stage.record.taken} taken in, {len(nemesis.log)} faults; {standing(stage.core)}", flush=True)
     requests.end()
     nemesis.rest()
     return nemesis.log, ""
@@ -117,14 +114,14 @@ def _without_redis(stage: Stage, people: People, plan: Plan) -> tuple[list[Happe
     def limit() -> float:
         # A quarter before, a quarter while Redis is away, the rest once it is back.
         if not away_since:
-            return min(before, 100 + stage.record.taken * 1.06)
+            return before
         if not back_since:
             return before + (after - before) * (time.monotonic() - away_since[0]) / plan.redis_off
         return plan.messages
 
     away_since: list[float] = []
     back_since: list[float] = []
-    requests = Requests(stage.core, people, plan.messages, limit)
+    requests = Requests(stage.core, people, plan.messages, plan.messages, limit)
     requests.start()
     faults: list[Happened] = []
     while requests.asked < plan.messages:

@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from datetime import time as daytime
@@ -20,13 +21,14 @@ from server.kernel.ids import uuid7
 from server.kernel.source import Source
 from server.members import service as members
 from server.notifications import service
-from server.notifications.models import NotificationGrant, NotificationGrantEntry
+from server.notifications.models import NotificationGrant, NotificationGrantEntry, NotificationMessage
 from server.notifications.templates import PointsAccrued
 from server.points.accruals import accrue
 from tests.chaos.oracle import SUBJECT
 from tests.races.crowd import a_crowd
 
 _CHUNK = 50
+_COUNT_SECONDS = 1.0
 # Every so many messages one is not asked for but told by an accrual, over the whole way: event, relay, handler, message, event, relay, call.
 _ACCRUED_EVERY, _ACCRUED = 50, 7
 
@@ -85,12 +87,14 @@ class Requests(threading.Thread):
         core: with a database connection of its own, over no wire.
         people: who gets them.
         count: how many in all.
+        ahead: how many may be open at a time.
         limit: told how far it may go by now.
     """
 
-    def __init__(self, core, people: People, count: int, limit) -> None:
+    def __init__(self, core, people: People, count: int, ahead: int, limit) -> None:
         super().__init__(daemon=True)
-        self._core, self._people, self._count, self._limit = core, people, count, limit
+        self._core, self._people, self._count, self._ahead, self._limit = core, people, count, ahead, limit
+        self.open, self._counted_at = 0, 0.0
         self._ended = threading.Event()
         self.asked = 0
         self.repeated = 0
@@ -100,13 +104,21 @@ class Requests(threading.Thread):
         try:
             while self.asked < self._count and not self._ended.is_set():
                 last = min(self.asked + _CHUNK, self._count)
-                if self._limit() < last:
+                if self._limit() < last or self._too_many():
                     time.sleep(0.05)
                     continue
                 self._ask(range(self.asked + 1, last + 1))
                 self.asked = last
+                self.open += _CHUNK
         except BaseException as failure:  # noqa: BLE001 - shown where the run waits for us
             self.failure = failure
+
+    def _too_many(self) -> bool:
+        if time.monotonic() - self._counted_at > _COUNT_SECONDS:
+            still = sa.select(sa.func.count()).where(NotificationMessage.state.in_(("queued", "sending")))
+            with suppress(DBAPIError), self._core.db.reading() as session:
+                self.open, self._counted_at = int(session.scalar(still) or 0), time.monotonic()
+        return self.open >= self._ahead
 
     def _ask(self, numbers: range) -> None:
         while True:
@@ -201,3 +213,13 @@ def waiting(core) -> int:
             return sum(int(session.scalar(sa.text(f"SELECT count(*) FROM {table}")) or 0) for table in (*tables, mine))  # noqa: S608 - constants
     except DBAPIError:
         return -1
+
+
+def standing(core) -> str:
+    """Return, for whoever watches, how many messages stand in which state."""
+    try:
+        with core.db.reading() as session:
+            found = session.execute(sa.text("SELECT state, count(*) FROM notification_messages GROUP BY state ORDER BY state")).all()
+    except DBAPIError:
+        return "the database is away"
+    return ", ".join(f"{number} {state}" for state, number in found)

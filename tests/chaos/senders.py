@@ -1,17 +1,28 @@
-"""One process behind the web in the run of the messages: a relay, a worker or the tick, on leases, pauses and periods of seconds.
+"""The processes behind the web in the run of the messages: relays, workers and the tick, on leases, pauses and periods of seconds.
 
-Run as ``python -m tests.chaos.senders relay``, ``… tick`` or ``… worker QUEUE``. Only times are shorter than the product's, and each stays
-longer than what it must outlast: the longest call to WeChat takes 5 seconds here, twice when its token was refused, and a lease 30.
+Only times are shorter than the product's, and each stays longer than what it must outlast: the longest call to WeChat takes 5 seconds here,
+twice when its token was refused, and a lease 30.
+
+Run as ``python -m tests.chaos.senders``: it loads the product once and forks a process for each line on its standard input,
+``NAME LOG ROLE [QUEUE] VARIABLE=VALUE…``, before anything is connected anywhere. Loading takes seconds of processor, and a run that kills hundreds
+of processes would be made of nothing else. It says ``NAME PID`` for each that began and ``ended PID`` for each that is no more.
 """
 
 from __future__ import annotations
 
 import functools
+import gc
 import os
+import random
+import select
+import signal
 import sys
+import traceback
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
+from server.bootstrap import load_models
 from server.notifications import rules
 from server.wechat import wechatpy_gateway
 from tasks import queues, relay, subscriptions, tick, worker
@@ -47,16 +58,73 @@ def hurry() -> None:
     rules.LEASE, rules._FIRST_PAUSE = timedelta(seconds=LEASE_SECONDS), timedelta(seconds=2)
 
 
-def main() -> int:
-    die_with_parent()
-    hurry()
-    role, *queue = sys.argv[1:]
+def play(role: str, queue: list[str]) -> int:
+    """Be one of the processes until told to stop."""
     if role == "relay":
         return relay.main()
     if role == "tick":
         tick.Tick = functools.partial(tick.Tick, jobs=QUICK_JOBS)
         return tick.main()
     return worker.main(queue)
+
+
+def _begin(line: str) -> None:
+    name, log, role, *rest = line.split()
+    pid = os.fork()
+    if pid:
+        print(name, pid, flush=True)
+        return
+    # From here on it is what ``python -m tasks.relay`` is after its imports.
+    die_with_parent()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    sink = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, target in ((nothing, 0), (sink, 1), (sink, 2)):
+        os.dup2(number, target)
+    random.seed()
+    os.environ.update(word.split("=", 1) for word in rest if "=" in word)
+    code = 1
+    try:
+        code = play(role, [word for word in rest if "=" not in word])
+    except BaseException:  # noqa: BLE001 - as the interpreter does at the end of a program
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def main() -> int:
+    die_with_parent()
+    hurry()
+    load_models()
+    for subscription in subscriptions.by_name().values():
+        subscription.load()
+    for job in QUICK_JOBS:
+        subscriptions.load_function(job.function)
+    gc.collect()
+    gc.freeze()
+    reading, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    print("ready", flush=True)
+    text = b""
+    while True:
+        readable, _, _ = select.select([0, reading], [], [])
+        if reading in readable:
+            os.read(reading, 1024)
+            with suppress(ChildProcessError):
+                while (pid := os.waitpid(-1, os.WNOHANG)[0]):
+                    print("ended", pid, flush=True)
+        if 0 in readable:
+            more = os.read(0, 65536)
+            if not more:
+                return 0
+            *lines, text = (text + more).split(b"\n")
+            for line in lines:
+                _begin(line.decode())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -20,15 +21,16 @@ from tests.races.web import Web, environment_of
 
 ROOT = Path(__file__).parents[2]
 _LONGEST_PAUSE = 4.0
+_YOUNG_SECONDS = 10.0
 
 
 @dataclass
 class Life:
-    """One life of a process."""
+    """One life of a process; ``pid`` is 0 once it has ended."""
 
     name: str
     number: int
-    process: subprocess.Popen
+    pid: int
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -41,17 +43,18 @@ class Hands:
     """Processes behind the web that are started again when they end: at once when we killed them, with a growing pause when they went by themselves.
 
     Arguments:
-        environment: of all of them.
-        own: of one by its name, and the number of its life.
+        nursery: forks them.
+        own: variables of one by its name and the number of its life.
         log: file their output is appended to.
     """
 
-    def __init__(self, environment: dict[str, str], own, log: Path) -> None:
-        self._environment, self._own, self._log = environment, own, log
+    def __init__(self, nursery: Helper, own, log: Path) -> None:
+        self._nursery, self._own, self._log = nursery, own, log
         self._lives: dict[str, Life] = {}
         self._arguments: dict[str, tuple[str, ...]] = {}
         self._pauses: dict[str, float] = {}
         self._again: dict[str, float] = {}
+        self.stopped = 0
 
     @property
     def names(self) -> list[str]:
@@ -63,58 +66,81 @@ class Hands:
 
     def _begin(self, name: str) -> None:
         number = self._lives[name].number + 1 if name in self._lives else 1
-        environment = {**self._environment, **self._own(name, number)}
-        with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "tests.chaos.senders", *self._arguments[name]]
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        self._lives[name] = Life(name, number, process)
+        variables = [f"{key}={value}" for key, value in self._own(name, number).items()]
+        self._nursery.tell(" ".join([name, str(self._log), *self._arguments[name], *variables]))
+        while not (line := self._nursery.line().split())[0] == name:
+            self._note_end(line)
+        self._lives[name] = Life(name, number, int(line[1]))
+
+    def _note_end(self, line: list[str]) -> None:
+        for life in self._lives.values():
+            if line[0] == "ended" and life.pid == int(line[1]):
+                life.pid = 0
+
+    def _notice(self) -> None:
+        for line in self._nursery.lines_at_hand():
+            self._note_end(line.split())
 
     def signal(self, name: str, number: int) -> str | None:
         """Send a signal; return the life that it met, or None when it had ended."""
+        self._notice()
         life = self._lives[name]
-        if life.process.poll() is not None:
+        if not life.pid:
             return None
-        life.process.send_signal(number)
+        os.kill(life.pid, number)
         if number == signal.SIGKILL:
-            life.process.wait(timeout=30)
+            while life.pid:
+                self._note_end(self._nursery.line().split())
             self._pauses.pop(name, None)
             self._again[name] = 0.0
         return life.caller
 
     def tend(self) -> None:
         """Start again whatever has ended."""
+        self._notice()
         now = time.monotonic()
         for name, life in list(self._lives.items()):
-            if life.process.poll() is None:
+            if life.pid:
                 continue
             if name not in self._again:
-                young = now - life.began < 10
+                young = now - life.began < _YOUNG_SECONDS
                 self._pauses[name] = min(self._pauses.get(name, 0.25) * 2, _LONGEST_PAUSE) if young else 0.0
                 self._again[name] = now + self._pauses[name]
+                self.stopped += 1
             if now >= self._again[name]:
                 del self._again[name]
                 self._begin(name)
 
-    def stop(self) -> None:
-        for life in self._lives.values():
-            life.process.kill()
-        for life in self._lives.values():
-            life.process.wait(timeout=30)
-
 
 class Helper:
-    """A process that takes commands on its standard input: the oracle, the wires."""
+    """A process that takes commands on its standard input and answers in lines: the oracle, the wires, the nursery."""
 
-    def __init__(self, *command: str) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *command: str, environment: dict[str, str] | None = None) -> None:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, stdin=pipe, stdout=pipe)
+        self._said = b""
 
     def line(self) -> str:
-        found = self._process.stdout.readline().strip()
-        assert found, "it did not start"
-        return found
+        """Return the next line it says."""
+        while b"\n" not in self._said:
+            more = os.read(self._process.stdout.fileno(), 65536)
+            assert more, "it ended"
+            self._said += more
+        line, _, self._said = self._said.partition(b"\n")
+        return line.decode()
+
+    def lines_at_hand(self) -> list[str]:
+        """Return what it has said by now."""
+        while select.select([self._process.stdout], [], [], 0)[0]:
+            more = os.read(self._process.stdout.fileno(), 65536)
+            assert more, "it ended"
+            self._said += more
+        *lines, self._said = self._said.split(b"\n")
+        return [line.decode() for line in lines]
 
     def tell(self, command: str) -> None:
-        self._process.stdin.write(command + "\n")
+        """Give it a command."""
+        self._process.stdin.write(command.encode() + b"\n")
         self._process.stdin.flush()
 
     def stop(self) -> None:
@@ -164,7 +190,7 @@ class Stage:
         self._stack.callback(self.core.close)
         upgrade(self.core.db.engine)
         addresses = {"HUIBAN_REDIS_URL": f"redis://127.0.0.1:{ports['redis']}/0", "HUIBAN_POOL_SIZE": "8"}
-        environment = environment_of(settings, **addresses, PYTHONDONTWRITEBYTECODE="1")
+        environment = environment_of(settings, **addresses)
 
         def own(name: str, life: int) -> dict[str, str]:
             found = {"HUIBAN_WECHAT_API_BASE": f"http://127.0.0.1:{ports['wechat']}/{name}.{life}/"}
@@ -173,8 +199,11 @@ class Stage:
                 found["HUIBAN_DATABASE_URL"] = self.database.address(int(ports["database"]), "messages")
             return found
 
-        self.hands = Hands(environment, own, self.folder / "hands.log")
-        self._stack.callback(self.hands.stop)
+        # Whoever is forked by the nursery ends with it.
+        self.nursery = Helper("tests.chaos.senders", environment=environment)
+        self._stack.callback(self.nursery.stop)
+        assert self.nursery.line() == "ready"
+        self.hands = Hands(self.nursery, own, self.folder / "hands.log")
         self.web = Web(environment | own("web", 1), self.folder / "web.log")
         self._stack.callback(self.web.stop)
         self._roles = [("relay1", "relay"), ("relay2", "relay"), ("tick1", "tick"), ("events1", "worker", "events"), ("schedule1", "worker", "schedule")]
