@@ -36,6 +36,7 @@ class Plan:
         kinds: of faults; all when left out.
         patience: seconds until everything must be asked for, and again until everything must be over.
         redis_off: so many seconds without Redis instead of faults.
+        guests: whether a member uses the product meanwhile.
     """
 
     messages: int
@@ -47,6 +48,7 @@ class Plan:
     kinds: tuple[str, ...] | None = None
     patience: float = 3600.0
     redis_off: float = 0.0
+    guests: bool = True
 
 
 def run(plan: Plan, folder: Path) -> Verdict:
@@ -59,15 +61,17 @@ def run(plan: Plan, folder: Path) -> Verdict:
     began = time.monotonic()
     with closing(Stage(plan.engine, folder, workers=plan.workers)) as stage:
         people = gather(stage.core, plan.members, allowances=plan.messages // plan.members + 5)
-        stage.start()
+        stage.start(web=plan.guests)
         guests = Guests(stage.core, stage.web.port)
-        guests.start()
+        if plan.guests:
+            guests.start()
         set_up = time.monotonic() - began
         faults, late = (_without_redis if plan.redis_off else _under_faults)(stage, people, plan)
         busy = time.monotonic() - began - set_up
         left = _wait_for_the_end(stage, plan.patience)
         time.sleep(2)  # whatever still runs twice gets the time to show it
-        guests.end()
+        if plan.guests:
+            guests.end()
         stage.nursery.stop()
         time.sleep(0.5)
         stage.record.follow()
@@ -86,7 +90,7 @@ def run(plan: Plan, folder: Path) -> Verdict:
 def _under_faults(stage: Stage, people: People, plan: Plan) -> tuple[list[Happened], str]:
     nemesis = Nemesis(stage, plan.seed, plan.kinds)
     # Neither runs away from the other: faults meet messages under way, from the first to the last.
-    ahead = max(300, plan.messages * 3 // 100)
+    ahead = max(150, plan.messages * 3 // 100)
     requests = Requests(stage.core, people, plan.messages, ahead, lambda: plan.messages * len(nemesis.log) / plan.faults + ahead)
     requests.start()
     deadline, said = time.monotonic() + plan.patience, time.monotonic()
@@ -96,7 +100,8 @@ def _under_faults(stage: Stage, people: People, plan: Plan) -> tuple[list[Happen
             return nemesis.log, f"{requests.asked} messages and {len(nemesis.log)} faults when patience ended: {requests.failure!r}"
         time.sleep(_SHORTEST_PAUSE)
         stage.record.follow()
-        if len(nemesis.log) < plan.faults and len(nemesis.log) < plan.faults * (requests.asked - requests.open + ahead) / plan.messages:
+        done = plan.messages if requests.asked == plan.messages else requests.asked - requests.open + ahead
+        if len(nemesis.log) < plan.faults and len(nemesis.log) < plan.faults * done / plan.messages:
             nemesis.strike()
         stage.hands.tend()
         if time.monotonic() - said > 30:
@@ -162,6 +167,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes that push")
     parser.add_argument("--members", type=int, default=1000)
     parser.add_argument("--redis-off", type=float, default=0.0, metavar="SECONDS", help="turn Redis off for so long instead of faults")
+    parser.add_argument("--alone", action="store_true", help="without the web and a member who uses it")
+    parser.add_argument("--patience", type=float, default=3600.0, metavar="SECONDS", help="how long it may take until all is asked for, and until the end")
     parser.add_argument("--folder", type=Path, help="where records and logs go")
     given = parser.parse_args()
     plan = Plan(
@@ -171,7 +178,9 @@ def main() -> int:
         engine=given.engine,
         members=given.members,
         workers=given.workers,
+        patience=given.patience,
         redis_off=given.redis_off,
+        guests=not given.alone,
     )
     return 1 if run(plan, given.folder or scratch(given.engine)).violations else 0
 

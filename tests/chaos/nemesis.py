@@ -84,7 +84,7 @@ class Nemesis:
         self._kinds = [kind for kind in possible if kinds is None or kind in kinds]
         self._bag: list[str] = []
         self.log: list[Happened] = []
-        self._file = (stage.folder / "faults.jsonl").open("a")
+        self._file = stage.folder / "faults.jsonl"
         self._waiting: list[threading.Timer] = []
 
     def strike(self) -> None:
@@ -93,8 +93,8 @@ class Nemesis:
             happened = self._do(self._draw())
             if happened is not None:
                 self.log.append(happened)
-                self._file.write(json.dumps(asdict(happened)) + "\n")
-                self._file.flush()
+                with self._file.open("a") as file:
+                    file.write(json.dumps(asdict(happened)) + "\n")
                 return
 
     def _draw(self) -> str:
@@ -191,4 +191,3 @@ class Nemesis:
         """Wait until nothing acts any more."""
         for timer in self._waiting:
             timer.join()
-        self._file.close()

@@ -68,7 +68,7 @@ def found(folder: Path, fault: Planted) -> str:
         path.write_text(text.replace(right, wrong))
     try:
         command = [sys.executable, "-m", "tests.chaos.messages", "--engine", "sqlite", "--messages", "600", "--faults", "40", "--members", "100"]
-        command += ["--patience", "120", "--folder", str(folder / "run" / fault.name.replace(" ", "-"))]
+        command += ["--patience", "120", "--alone", "--folder", str(folder / "run" / fault.name.replace(" ", "-"))]
         done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
     finally:
         for file, _, _ in fault.changes:

@@ -28,7 +28,7 @@ from tests.chaos.oracle import SUBJECT
 from tests.races.crowd import a_crowd
 
 _CHUNK = 50
-_COUNT_SECONDS = 1.0
+_COUNT_SECONDS = 0.5
 # Every so many messages one is not asked for but told by an accrual, over the whole way: event, relay, handler, message, event, relay, call.
 _ACCRUED_EVERY, _ACCRUED = 50, 7
 

@@ -45,8 +45,8 @@ def hurry() -> None:
     """Shorten what the product would wait for."""
     quick = {
         "events": replace(queues.EVENTS, lease=timedelta(seconds=20), timeout_seconds=15, batch=50),
-        "messages": replace(queues.MESSAGES, lease=timedelta(seconds=80), timeout_seconds=60, batch=100),
-        "schedule": replace(queues.SCHEDULE, lease=timedelta(seconds=120), timeout_seconds=100),
+        "messages": replace(queues.MESSAGES, lease=timedelta(seconds=45), timeout_seconds=30, batch=50),
+        "schedule": replace(queues.SCHEDULE, lease=timedelta(seconds=70), timeout_seconds=60),
     }
     queues.QUEUES.update(quick)
     for topic, listeners in subscriptions.SUBSCRIPTIONS.items():

@@ -15,6 +15,7 @@ from pathlib import Path
 from config.settings import load_settings
 from server.bootstrap import build_core
 from server.migrations.runner import upgrade
+from tasks.queues import connect
 from tests.chaos.oracle import Record
 from tests.chaos.servers import Redis, database_server
 from tests.races.web import Web, environment_of
@@ -209,12 +210,18 @@ class Stage:
         self._roles = [("relay1", "relay"), ("relay2", "relay"), ("tick1", "tick"), ("events1", "worker", "events"), ("schedule1", "worker", "schedule")]
         self._roles += [(f"messages{number}", "worker", "messages") for number in range(1, workers + 1)]
 
-    def start(self) -> None:
-        """Start the web and everything behind it."""
-        self.web.start()
+    def start(self, *, web: bool) -> None:
+        """Start everything, and wait until it is at work: faults that meet nobody prove nothing."""
+        if web:
+            self.web.start()
         for name, *arguments in self._roles:
             self.hands.start(name, *arguments)
-        self.web.wait()
+        client = connect(f"redis://127.0.0.1:{self.redis.port}/0")
+        while client.scard("rq:workers") < sum(role[1] == "worker" for role in self._roles):
+            time.sleep(0.1)
+            self.hands.tend()
+        if web:
+            self.web.wait()
 
     def close(self) -> None:
         self._stack.close()
