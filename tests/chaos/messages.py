@@ -37,6 +37,7 @@ class Plan:
         patience: seconds until everything must be asked for, and again until everything must be over.
         redis_off: so many seconds without Redis instead of faults.
         guests: whether a member uses the product meanwhile.
+        minutes: after so long no more is asked for and nothing more goes wrong; what was asked for by then is judged.
     """
 
     messages: int
@@ -49,6 +50,7 @@ class Plan:
     patience: float = 3600.0
     redis_off: float = 0.0
     guests: bool = True
+    minutes: float = 0.0
 
 
 def run(plan: Plan, folder: Path) -> Verdict:
@@ -66,7 +68,7 @@ def run(plan: Plan, folder: Path) -> Verdict:
         if plan.guests:
             guests.start()
         set_up = time.monotonic() - began
-        faults, late = (_without_redis if plan.redis_off else _under_faults)(stage, people, plan)
+        faults, asked, late = (_without_redis if plan.redis_off else _under_faults)(stage, people, plan)
         busy = time.monotonic() - began - set_up
         left = _wait_for_the_end(stage, plan.patience)
         time.sleep(2)  # whatever still runs twice gets the time to show it
@@ -75,29 +77,31 @@ def run(plan: Plan, folder: Path) -> Verdict:
         stage.nursery.stop()
         time.sleep(0.5)
         stage.record.follow()
-        verdict = judge(stage.core, stage.record.by_number(), faults, people, plan.messages)
+        verdict = judge(stage.core, stage.record.by_number(), faults, people, asked)
         check_visits(verdict, guests.visits, faults)
         verdict.must(not late, late)
         verdict.must(left == 0, f"{left} pieces of work were left when patience ended")
-        verdict.must(len(faults) >= plan.faults, f"only {len(faults)} faults happened")
+        verdict.must(len(faults) >= plan.faults or bool(plan.minutes), f"only {len(faults)} faults happened")
         whole = time.monotonic() - began
-        text = f"{set_up:.0f} s to set up, {busy:.0f} s of faults ({plan.messages / busy:.0f} messages a second), {whole:.0f} s in all"
+        text = f"{set_up:.0f} s to set up, {busy:.0f} s of faults ({asked / busy:.0f} messages a second), {whole:.0f} s in all"
         verdict.rows.append(("time", f"{text}; {plan.engine}, seed {plan.seed}"))
         write(verdict, faults, folder)
     return verdict
 
 
-def _under_faults(stage: Stage, people: People, plan: Plan) -> tuple[list[Happened], str]:
+def _under_faults(stage: Stage, people: People, plan: Plan) -> tuple[list[Happened], int, str]:
     nemesis = Nemesis(stage, plan.seed, plan.kinds)
     # Neither runs away from the other: faults meet messages under way, from the first to the last.
     ahead = max(150, plan.messages * 3 // 100)
     requests = Requests(stage.core, people, plan.messages, ahead, lambda: plan.messages * len(nemesis.log) / plan.faults + ahead)
     requests.start()
-    deadline, said = time.monotonic() + plan.patience, time.monotonic()
+    began = said = time.monotonic()
     while requests.asked < plan.messages or len(nemesis.log) < plan.faults:
-        if time.monotonic() > deadline or requests.failure is not None:
+        if plan.minutes and time.monotonic() > began + plan.minutes * 60:
+            break
+        if time.monotonic() > began + plan.patience or requests.failure is not None:
             requests.end()
-            return nemesis.log, f"{requests.asked} messages and {len(nemesis.log)} faults when patience ended: {requests.failure!r}"
+            return nemesis.log, requests.asked, f"{requests.asked} messages and {len(nemesis.log)} faults when patience ended: {requests.failure!r}"
         time.sleep(_SHORTEST_PAUSE)
         stage.record.follow()
         done = plan.messages if requests.asked == plan.messages else requests.asked - requests.open + ahead
@@ -109,10 +113,10 @@ def _under_faults(stage: Stage, people: People, plan: Plan) -> tuple[list[Happen
             print(f"{requests.asked} asked for, {stage.record.taken} taken in, {len(nemesis.log)} faults; {standing(stage.core)}", flush=True)
     requests.end()
     nemesis.rest()
-    return nemesis.log, ""
+    return nemesis.log, requests.asked, ""
 
 
-def _without_redis(stage: Stage, people: People, plan: Plan) -> tuple[list[Happened], str]:
+def _without_redis(stage: Stage, people: People, plan: Plan) -> tuple[list[Happened], int, str]:
     began = time.monotonic()
     before, after = plan.messages // 4, plan.messages // 2
 
@@ -132,7 +136,7 @@ def _without_redis(stage: Stage, people: People, plan: Plan) -> tuple[list[Happe
     while requests.asked < plan.messages:
         if time.monotonic() - began > plan.patience + plan.redis_off or requests.failure is not None:
             requests.end()
-            return faults, f"{requests.asked} messages when patience ended: {requests.failure!r}"
+            return faults, requests.asked, f"{requests.asked} messages when patience ended: {requests.failure!r}"
         time.sleep(0.1)
         stage.hands.tend()
         stage.record.follow()
@@ -147,7 +151,7 @@ def _without_redis(stage: Stage, people: People, plan: Plan) -> tuple[list[Happe
             faults.append(Happened("redis off", went, time.time()))
             print(f"Redis was away for {plan.redis_off:.0f} s; {requests.asked} asked for and {taken_while_away} taken in by then", flush=True)
     requests.end()
-    return faults, ""
+    return faults, requests.asked, ""
 
 
 def _wait_for_the_end(stage: Stage, patience: float) -> int:
@@ -167,6 +171,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes that push")
     parser.add_argument("--members", type=int, default=1000)
     parser.add_argument("--redis-off", type=float, default=0.0, metavar="SECONDS", help="turn Redis off for so long instead of faults")
+    parser.add_argument("--minutes", type=float, default=0.0, help="end the faults after so long, whatever is left, and judge what was asked for")
     parser.add_argument("--alone", action="store_true", help="without the web and a member who uses it")
     parser.add_argument("--patience", type=float, default=3600.0, metavar="SECONDS", help="how long it may take until all is asked for, and until the end")
     parser.add_argument("--folder", type=Path, help="where records and logs go")
@@ -181,6 +186,7 @@ def main() -> int:
         patience=given.patience,
         redis_off=given.redis_off,
         guests=not given.alone,
+        minutes=given.minutes,
     )
     return 1 if run(plan, given.folder or scratch(given.engine)).violations else 0
 
