@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.nemesis import Happened, Nemesis
-from tests.chaos.requests import Guests, People, Requests, gather, standing, waiting
+from tests.chaos.asking import Guests, People, Requests, gather, standing, waiting
 from tests.chaos.stage import Stage, scratch
 from tests.chaos.verdict import Verdict, check_visits, judge, write
 
@@ -101,7 +101,11 @@ def _under_faults(stage: Stage, people: People, plan: Plan) -> tuple[list[Happen
             break
         if time.monotonic() > began + plan.patience or requests.failure is not None:
             requests.end()
-            return nemesis.log, requests.asked, f"{requests.asked} messages and {len(nemesis.log)} faults when patience ended: {requests.failure!r}"
+            return (
+                nemesis.log,
+                requests.asked,
+                f"{requests.asked} messages and {len(nemesis.log)} faults when patience ended: {requests.failure!r}",
+            )
         time.sleep(_SHORTEST_PAUSE)
         stage.record.follow()
         done = plan.messages if requests.asked == plan.messages else requests.asked - requests.open + ahead
@@ -110,7 +114,9 @@ def _under_faults(stage: Stage, people: People, plan: Plan) -> tuple[list[Happen
         stage.hands.tend()
         if time.monotonic() - said > 30:
             said = time.monotonic()
-            print(f"{requests.asked} asked for, {stage.record.taken} taken in, {len(nemesis.log)} faults; {standing(stage.core)}", flush=True)
+            print(
+                f"{requests.asked} asked for, {stage.record.taken} taken in, {len(nemesis.log)} faults; {standing(stage.core)}", flush=True
+            )
     requests.end()
     nemesis.rest()
     return nemesis.log, requests.asked, ""
@@ -149,7 +155,9 @@ def _without_redis(stage: Stage, people: People, plan: Plan) -> tuple[list[Happe
             stage.redis.start()
             back_since.append(time.monotonic())
             faults.append(Happened("redis off", went, time.time()))
-            print(f"Redis was away for {plan.redis_off:.0f} s; {requests.asked} asked for and {taken_while_away} taken in by then", flush=True)
+            print(
+                f"Redis was away for {plan.redis_off:.0f} s; {requests.asked} asked for and {taken_while_away} taken in by then", flush=True
+            )
     requests.end()
     return faults, requests.asked, ""
 
@@ -171,9 +179,13 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes that push")
     parser.add_argument("--members", type=int, default=1000)
     parser.add_argument("--redis-off", type=float, default=0.0, metavar="SECONDS", help="turn Redis off for so long instead of faults")
-    parser.add_argument("--minutes", type=float, default=0.0, help="end the faults after so long, whatever is left, and judge what was asked for")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="end the faults after so long, whatever is left, and judge what was asked for"
+    )
     parser.add_argument("--alone", action="store_true", help="without the web and a member who uses it")
-    parser.add_argument("--patience", type=float, default=3600.0, metavar="SECONDS", help="how long it may take until all is asked for, and until the end")
+    parser.add_argument(
+        "--patience", type=float, default=3600.0, metavar="SECONDS", help="how long it may take until all is asked for, and until the end"
+    )
     parser.add_argument("--folder", type=Path, help="where records and logs go")
     given = parser.parse_args()
     plan = Plan(

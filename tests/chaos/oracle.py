@@ -148,22 +148,23 @@ class _Oracle:
         how = "token" if f"access_token=token-{self._token}" not in target else self._spoil()
         if how in REFUSALS or how == TURNED_AWAY:
             self._write(event="told", call=call, how=how)
-            if how == TURNED_AWAY:
-                return await self._page(writer, "429 Too Many Requests")
-            return await self._answer(writer, {"errcode": REFUSALS[how], "errmsg": how})
+            refusal = {"errcode": REFUSALS.get(how, 0), "errmsg": how}
+            return await (self._page(writer, "429 Too Many Requests") if how == TURNED_AWAY else self._answer(writer, refusal))
         if not how.endswith("_before"):
             self._write(event="taken", call=call)
         if how == SLOW:
             await asyncio.sleep(_SLOW_SECONDS)
         self._write(event="told", call=call, how=how)
+        return await self._end(writer, how, call)
+
+    async def _end(self, writer: asyncio.StreamWriter, how: str, call: int) -> bool:
         if how.startswith("html"):
             return await self._page(writer, "200 OK")
         if how.startswith("http_502"):
             return await self._page(writer, "502 Bad Gateway")
         if how.startswith("hang"):
             await asyncio.sleep(_HANG_SECONDS)
-            return False
-        if how.startswith("cut"):
+        if how.startswith(("hang", "cut")):
             return False
         return await self._answer(writer, {"errcode": 0, "errmsg": "ok", "msgid": 3_000_000_000_000_000_000 + call})
 

@@ -67,7 +67,19 @@ def found(folder: Path, fault: Planted) -> str:
         assert text.count(right) == 1, f"{fault.name}: {file} has the text {text.count(right)} times"
         path.write_text(text.replace(right, wrong))
     try:
-        command = [sys.executable, "-m", "tests.chaos.messages", "--engine", "sqlite", "--messages", "600", "--faults", "40", "--members", "100"]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.chaos.messages",
+            "--engine",
+            "sqlite",
+            "--messages",
+            "600",
+            "--faults",
+            "40",
+            "--members",
+            "100",
+        ]
         command += ["--patience", "120", "--alone", "--folder", str(folder / "run" / fault.name.replace(" ", "-"))]
         done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
     finally:

