@@ -14,8 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.nemesis import Happened, Nemesis
 from tests.chaos.asking import Guests, People, Requests, gather, standing, waiting
+from tests.chaos.nemesis import Happened, Nemesis
 from tests.chaos.stage import Stage, scratch
 from tests.chaos.verdict import Verdict, check_visits, judge, write
 

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from server.notifications.models import NotificationGrant, NotificationGrantEntry, NotificationMessage
 from tasks.jobs import notifications, sending
+from tests.chaos.asking import People, Visit, asked_for
 from tests.chaos.nemesis import Happened
 from tests.chaos.oracle import SLOW, SPOILED, Call
-from tests.chaos.asking import People, Visit, asked_for
 
 # How long after its answer a call may still be waiting to be written down: the time of a lock, or of a database that comes up.
 _SETTLE_SECONDS = 20.0
