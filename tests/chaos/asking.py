@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from server.kernel.actors import SystemActor
 from server.kernel.amounts import Points
 from server.kernel.ids import uuid7
+from server.kernel.outbox import OutboxEvent
 from server.kernel.source import Source
 from server.members import service as members
 from server.notifications import service
@@ -79,6 +80,9 @@ def gather(core, size: int, allowances: int) -> People:
                 session.add(NotificationGrant(id=uuid7(), **known, available=count, reserved=0, updated_at=now))
                 change = {"kind": "credit", "available_change": count, "reserved_change": 0, "occurred_at": now}
                 session.add(NotificationGrantEntry(id=uuid7(), **known, key=f"{member_id}:all", message_id=None, **change))
+    with core.db.transaction() as session:
+        # What else follows from so many new members is not what is proved here.
+        session.execute(sa.delete(OutboxEvent))
     return People(ids, allowances, silent, unwilling)
 
 

@@ -44,7 +44,7 @@ def run_due(core, event):
 def hurry() -> None:
     """Shorten what the product would wait for."""
     quick = {
-        "events": replace(queues.EVENTS, lease=timedelta(seconds=20), timeout_seconds=15, batch=50),
+        "events": replace(queues.EVENTS, lease=timedelta(seconds=40), timeout_seconds=30, batch=20),
         "messages": replace(queues.MESSAGES, lease=timedelta(seconds=45), timeout_seconds=30, batch=50),
         "schedule": replace(queues.SCHEDULE, lease=timedelta(seconds=70), timeout_seconds=60),
     }
