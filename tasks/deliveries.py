@@ -106,7 +106,7 @@ def _guarded(core: Core, ids: list[UUID], work: Callable[[], int]) -> int:
 def _out_of_time(error: BaseException) -> bool:
     """Tell whether RQ's alarm is behind an error.
 
-    When it goes off in the middle of a statement, what arrives here is what it did there: the connection cannot be rolled back, and that is told.
+    When it goes off in the middle of a statement, what arrives here is what it did there: a connection that cannot be rolled back.
     """
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, BaseTimeoutException):

@@ -27,35 +27,41 @@ class Planted:
     Arguments:
         name: what is wrong then.
         changes: file, text, and what stands there instead.
+        shows: what the verdict must complain of; that a run took too long is no proof.
     """
 
     name: str
     changes: tuple[tuple[str, str, str], ...]
+    shows: str
 
 
 FAULTS = (
     Planted(
         "a call is written down as sent before it is made",
         ((JOBS, "    outcome = _call(core, claimed)\n", '    core.db.run(lambda session: delivery.settle(session, claimed, Outcome("sent"), now=core.clock.now()))\n    outcome = _call(core, claimed)\n'),),
+        "says the product",
     ),
     Planted(
         "what was being sent when its process died is queued again",
         ((DELIVERY, '    values = {"state": State.UNCERTAIN.value, "reason": "broken_off",', '    values = {"state": State.QUEUED.value, "reason": "broken_off",'),),
+        "twice",
     ),
     Planted(
         "an unknown outcome is tried again",
         ((RULES, "    return Verdict(State.UNCERTAIN, GrantEnd.HOLD, outcome.reason)", "    return Verdict(State.QUEUED, GrantEnd.RELEASE, outcome.reason, pause_after(attempts))"),),
+        "was not refused",
     ),
     Planted(
         "an unknown outcome gives the allowance back",
         ((RULES, "    return Verdict(State.UNCERTAIN, GrantEnd.HOLD, outcome.reason)", "    return Verdict(State.UNCERTAIN, GrantEnd.RELEASE, outcome.reason)"),),
+        "allowances",
     ),
-    Planted("a server error of WeChat counts as a refusal", ((GATEWAY, "certainly_not_done=0 < status < _HTTP_SERVER_ERROR", "certainly_not_done=True"),)),
-    Planted("a broken connection counts as a refusal", ((GATEWAY, "return WeChatUnavailableError(word, certainly_not_done=never_left)", "return WeChatUnavailableError(word, certainly_not_done=True)"),)),
-    Planted("a page that is not JSON counts as success", ((GATEWAY, '        # 200 and not JSON: a proxy\'s page. Nobody knows whether the call arrived.\n        raise WeChatUnavailableError("unreadable")', "        return {}"),)),
-    Planted("a busy WeChat ends the message at once", ((RULES, 'MOST_BUSY_CALLS if outcome.reason == "busy" else MOST_CALLS', "0"),)),
-    Planted("a delivery whose lease ran out is left alone", (("tasks/relay.py", "OutboxDelivery.lease_until <= now, OutboxDelivery.attempts < MAX_ATTEMPTS, mine", "OutboxDelivery.lease_until <= now, OutboxDelivery.attempts < 0, mine"),)),
-    Planted("nothing that is due by itself is sent", ((JOBS.replace("notifications", "sending"), "    total = 0\n", "    return 0\n    total = 0\n"),)),
+    Planted("a server error of WeChat counts as a refusal", ((GATEWAY, "certainly_not_done=0 < status < _HTTP_SERVER_ERROR", "certainly_not_done=True"),), "was not refused"),
+    Planted("a broken connection counts as a refusal", ((GATEWAY, "return WeChatUnavailableError(word, certainly_not_done=never_left)", "return WeChatUnavailableError(word, certainly_not_done=True)"),), "was not refused"),
+    Planted("a page that is not JSON counts as success", ((GATEWAY, '        # 200 and not JSON: a proxy\'s page. Nobody knows whether the call arrived.\n        raise WeChatUnavailableError("unreadable")', "        return {}"),), "says the product"),
+    Planted("a busy WeChat ends the message at once", ((RULES, 'MOST_BUSY_CALLS if outcome.reason == "busy" else MOST_CALLS', "0"),), "failed too early"),
+    Planted("a delivery whose lease ran out is left alone", (("tasks/relay.py", "OutboxDelivery.lease_until <= now, OutboxDelivery.attempts < MAX_ATTEMPTS, mine", "OutboxDelivery.lease_until <= now, OutboxDelivery.attempts < 0, mine"),), "were left when"),
+    Planted("nothing that is due by itself is sent", ((JOBS.replace("notifications", "sending"), "    total = 0\n", "    return 0\n    total = 0\n"),), "were left when"),
 )  # fmt: skip
 
 
@@ -85,7 +91,7 @@ def found(folder: Path, fault: Planted) -> str:
     finally:
         for file, _, _ in fault.changes:
             (folder / file).write_text((ROOT / file).read_text())
-    said = [line for line in done.stdout.splitlines() if line.startswith("VIOLATION")]
+    said = [line for line in done.stdout.splitlines() if line.startswith("VIOLATION") and fault.shows in line]
     # A run that could not begin tells nothing about the fault.
     assert "violations; records in" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
     return said[0] if done.returncode and said else ""

@@ -14,6 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from server.notifications.models import NotificationGrant, NotificationGrantEntry, NotificationMessage
+from server.notifications.rules import MOST_BUSY_CALLS, MOST_CALLS
 from tasks.jobs import notifications, sending
 from tests.chaos.asking import People, Visit, asked_for
 from tests.chaos.nemesis import Happened
@@ -25,6 +26,7 @@ _SETTLE_SECONDS = 20.0
 _TURN_SECONDS = 30.0
 # How long after a database is back the product may still answer that it is not.
 _BACK_SECONDS = 6.0
+_SHOWN = 60
 GOOD = frozenset({"ok", SLOW})
 
 
@@ -146,7 +148,7 @@ def _check_one(verdict: Verdict, each: Told, own: list[Call], faults: list[Happe
     elif each.state in {"sent", "delivered"}:
         wrong = None if last is not None and last.taken and last.how in GOOD else "sent, says the product"
     elif each.state == "failed":
-        wrong = None if last is not None and last.refused else "failed without a refusal"
+        wrong = _ended_wrongly(each, last)
         verdict.causes[f"failed: {each.reason}"] += 1
     elif each.state == "uncertain":
         cause = explained(each, last, faults)
@@ -160,6 +162,15 @@ def _check_one(verdict: Verdict, each: Told, own: list[Call], faults: list[Happe
         seen = [(call.caller, call.how, call.taken, round(call.came_at, 2), call.told_at and round(call.told_at, 2)) for call in own]
         claimed = each.claimed_at and round(each.claimed_at, 2)
         verdict.violations.append(f"message {each.number} {wrong}: {each.state}/{each.reason}, claimed {claimed}, calls {seen}")
+
+
+def _ended_wrongly(each: Told, last: Call | None) -> str | None:
+    if last is None or not last.refused:
+        return "failed without a refusal"
+    if (each.reason or "").startswith("rejected_"):
+        return None if last.how == "refused" else "failed too early"
+    # What is refused for the moment is asked for again a number of times.
+    return None if each.attempts >= (MOST_BUSY_CALLS if last.how == "busy" else MOST_CALLS) else "failed too early"
 
 
 def explained(each: Told, last: Call | None, faults: list[Happened]) -> str | None:
@@ -277,6 +288,6 @@ def write(verdict: Verdict, faults: list[Happened], folder: Path) -> None:
     for name, text in verdict.rows:
         print(f"{name:{width}}  {text}")
     (folder / "verdict.json").write_text(json.dumps({"rows": verdict.rows, "violations": verdict.violations}, indent=1))
-    for text in verdict.violations[:12]:
+    for text in verdict.violations[:_SHOWN]:
         print(f"VIOLATION  {text}")
     print(f"{len(verdict.violations)} violations; records in {folder}")

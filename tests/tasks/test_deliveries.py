@@ -115,10 +115,9 @@ def test_an_alarm_in_the_middle_of_a_statement_ends_the_job_although_the_databas
 
     def slow(session, event, core):
         handlers.count(session, event, core)
-        try:
-            raise JobTimeoutException
-        except JobTimeoutException:
-            raise sa.exc.OperationalError("ROLLBACK", None, Exception("another command is already in progress"))  # noqa: B904 - as it happens
+        error = sa.exc.OperationalError("ROLLBACK", None, Exception("another command is already in progress"))
+        error.__context__ = JobTimeoutException()
+        raise error
 
     found = ids()
     monkeypatch.setattr(Subscription, "load", lambda self: slow)
