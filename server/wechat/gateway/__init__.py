@@ -1,0 +1,33 @@
+"""What the product needs from WeChat, and nothing of how it is done; one module for each group of calls.
+
+The adapter is ``wechatpy_gateway.WeChatPyGateway``; tests use a fake of this Protocol.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from server.wechat.gateway.codes import CodeGateway
+from server.wechat.gateway.content import ContentGateway, ContentScene, Suggestion, Verdict
+from server.wechat.gateway.login import LoginGateway, WeChatSession
+from server.wechat.gateway.messages import MessageGateway, SentMessage
+
+__all__ = ["ContentScene", "SentMessage", "Suggestion", "Verdict", "WeChatGateway", "WeChatSession"]
+
+
+class WeChatGateway(
+    LoginGateway,
+    MessageGateway,
+    ContentGateway,
+    CodeGateway,
+    Protocol,
+):
+    """The calls the product makes. None may be made inside a transaction, since each waits for the network.
+
+    All may raise ``WeChatUnavailableError`` and ``WeChatMisconfiguredError``.
+    """
+
+    @property
+    def appid(self) -> str:
+        """Return the app these calls are made for."""
+        ...
