@@ -24,7 +24,7 @@ from datetime import timedelta
 
 from server.bootstrap import load_models
 from server.notifications import rules
-from server.wechat import wechatpy_gateway
+from server.wechat.calls import client
 from tasks import queues, relay, subscriptions, tick, worker
 from tasks.jobs import scheduled
 from tasks.process import die_with_parent
@@ -56,7 +56,7 @@ def hurry() -> None:
             )
             for each in listeners
         )
-    wechatpy_gateway.CONNECT_SECONDS, wechatpy_gateway.READ_SECONDS = 2, CALL_SECONDS
+    client.CONNECT_SECONDS, client.READ_SECONDS = 2, CALL_SECONDS
     rules.LEASE, rules._FIRST_PAUSE = timedelta(seconds=LEASE_SECONDS), timedelta(seconds=2)
 
 
