@@ -58,7 +58,7 @@ FAULTS = (
     ),
     Planted("a server error of WeChat counts as a refusal", ((GATEWAY, "certainly_not_done=0 < status < _HTTP_SERVER_ERROR", "certainly_not_done=True"),), "was not refused"),
     Planted("a broken connection counts as a refusal", ((GATEWAY, "return WeChatUnavailableError(word, certainly_not_done=never_left)", "return WeChatUnavailableError(word, certainly_not_done=True)"),), "was not refused"),
-    Planted("a page that is not JSON counts as success", ((GATEWAY, '        # 200 and not JSON: a proxy\'s page. Nobody knows whether the call arrived.\n        raise WeChatUnavailableError("unreadable")', "        return {}"),), "says the product"),
+    Planted("a page that is not JSON counts as success", ((GATEWAY, '    reason = "unreadable"\n    raise WeChatUnavailableError(reason)', "    return {}"),), "says the product"),
     Planted("a busy WeChat ends the message at once", ((RULES, 'MOST_BUSY_CALLS if outcome.reason == "busy" else MOST_CALLS', "0"),), "failed too early"),
     Planted("a delivery whose lease ran out is left alone", (("tasks/relay.py", "OutboxDelivery.lease_until <= now, OutboxDelivery.attempts < MAX_ATTEMPTS, mine", "OutboxDelivery.lease_until <= now, OutboxDelivery.attempts < 0, mine"),), "were left when"),
     Planted("nothing that is due by itself is sent", ((JOBS.replace("notifications", "sending"), "    total = 0\n", "    return 0\n    total = 0\n"),), "were left when"),
