@@ -38,7 +38,7 @@ class Planted:
 FAULTS = (
     Planted(
         "a call is written down as sent before it is made",
-        ((JOBS, "    outcome = _call(core, claimed)\n", '    core.db.run(lambda session: delivery.settle(session, claimed, Outcome("sent"), now=core.clock.now()))\n    outcome = _call(core, claimed)\n'),),
+        ((JOBS, "            calling = {pool.submit(_call, core, claimed): claimed for claimed in _claim(core, chunk)}\n", '            claims = _claim(core, chunk)\n            _settle(core, [(claimed, Outcome("sent")) for claimed in claims])\n            calling = {pool.submit(_call, core, claimed): claimed for claimed in claims}\n'),),
         "says the product",
     ),
     Planted(

@@ -26,7 +26,7 @@ from server.bootstrap import load_models
 from server.notifications import rules
 from server.wechat.calls import client
 from tasks import queues, relay, subscriptions, tick, worker
-from tasks.jobs import scheduled
+from tasks.jobs import notifications, scheduled
 from tasks.process import die_with_parent
 from tasks.schedule import JOBS, Every
 
@@ -57,6 +57,7 @@ def hurry() -> None:
             for each in listeners
         )
     client.CONNECT_SECONDS, client.READ_SECONDS = 2, CALL_SECONDS
+    notifications.SETTLE_SECONDS = LEASE_SECONDS * 2 / 3
     rules.LEASE, rules._FIRST_PAUSE = timedelta(seconds=LEASE_SECONDS), timedelta(seconds=2)
 
 

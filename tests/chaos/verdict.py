@@ -248,7 +248,7 @@ def _count(verdict: Verdict, told: list[Told], calls: dict[int, list[Call]], fau
     verdict.must(uncertain - by_faults <= spoiled, f"{uncertain - by_faults} uncertain by spoiled answers, of which there were {spoiled}")
     verdict.must(by_faults - never_called <= bound, f"{by_faults - never_called} uncertain by faults, with {bound} calls in flight at them")
     # A claim is committed right before its calls, so a process that ends leaves at most so many behind.
-    most = sending.THREADS * getattr(notifications, "LANES", 3) * len(breaking)
+    most = sending.THREADS * notifications.LANES * len(breaking)
     verdict.must(never_called <= most, f"{never_called} were claimed and never called, by {len(breaking)} faults")
     latencies = sorted(each.sent_at - each.asked_at for each in told if each.sent_at is not None)
     verdict.rows += [
