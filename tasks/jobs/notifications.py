@@ -244,7 +244,7 @@ def _lane(core: Core, chunks: Iterator[Sequence[UUID]], threads: int, stop: thre
                 break
             calling = {pool.submit(_call, core, claimed): claimed for claimed in _claim(core, chunk)}
             while calling:
-                # One call that hangs must not keep what is known of the others from being written down: a kill would make them all uncertain.
+                # One call that hangs must not keep what is known of the others from being written down: a kill would make all uncertain.
                 done, _ = wait(calling, timeout=_SETTLE_PAUSE_SECONDS)
                 if done:
                     ended = [(calling.pop(call), call.result()) for call in done]
