@@ -90,6 +90,7 @@ class Database:
         # Under READ COMMITTED every statement sees its own snapshot in a transaction or out of it, so reading needs no BEGIN.
         sqlite_file = engine.dialect.name == "sqlite"
         self._reader = engine.execution_options(**({"huiban_reading": True} if sqlite_file else {"isolation_level": "AUTOCOMMIT"}))
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._info: dict[Any, Any] = {"vault": vault, "zone": zone}
         self._waiting: deque[Autocommit] = deque()
         self._waiting_durable: deque[Autocommit] = deque()
@@ -138,10 +139,19 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a session that only reads; on SQLite it takes no write lock."""
+        """Open a session that only reads; on SQLite it takes no write lock.
+
+        Raises:
+            DBAPIError: the database failed, or is away.
+        """
         # No rollback by hand: it would expire what was read, and closing the session ends the transaction all the same.
         with self._session(self._reader) as session:
-            yield session
+            try:
+                yield session
+            except self._driver_error as error:
+                # Making a connection of the pool a reading one asks MariaDB, and SQLAlchemy lets the driver's error for a connection that
+                # was cut meanwhile pass as it is: whoever waits for the database to come back would not know it.
+                raise OperationalError(None, None, error) from error
 
     def run(self, work: Callable[[Session], Result], *, attempts: int = 5) -> Result:
         """Do one piece of work in a transaction, and again when the engine broke it off for a deadlock.

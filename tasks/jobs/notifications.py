@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime
 from enum import Enum
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from config.locale import read_parts
 from server.coupons import gift_queries
 from server.coupons import queries as coupons
 from server.feedback import queries as feedback
-from server.kernel.db import is_transient
 from server.kernel.errors import NotFoundError
 from server.members import queries as members
 from server.notifications import delivery, service
@@ -256,12 +255,15 @@ def _lane(core: Core, chunks: Iterator[Sequence[UUID]], threads: int, stop: thre
         for chunk in chunks:
             if stop.is_set() or not (trying or _gate(core) is Gate.OPEN):
                 break
-            claims = _claim(core, chunk)
-            calling = pool.map if threads > 1 and len(claims) > 1 else map
-            outcomes = list(calling(partial(_call_unless, threading.Event(), core), claims))
-            if claims:
-                _settle(core, list(zip(claims, outcomes, strict=True)))
-            sent += sum(outcome.kind == "sent" for outcome in outcomes)
+            refused = threading.Event()
+            calling = {pool.submit(_call_unless, refused, core, claimed): claimed for claimed in _claim(core, chunk)}
+            while calling:
+                # One call that hangs must not keep what is known of the others from being written down: a kill would make all uncertain.
+                done, _ = wait(calling, timeout=_SETTLE_PAUSE_SECONDS)
+                if done:
+                    ended = [(calling.pop(call), call.result()) for call in done]
+                    _settle(core, ended)
+                    sent += sum(outcome.kind == "sent" for _, outcome in ended)
     return sent
 
 
@@ -305,7 +307,8 @@ def _settle(core: Core, ended: list[tuple[Claim, Outcome]]) -> None:
             states = core.db.run(lambda session: delivery.settle_all(session, ended, now=core.clock.now()))
             break
         except DBAPIError as error:
-            if not (error.connection_invalidated or is_transient(error)) or time.monotonic() > until:
+            # A server that is away refuses the connection, which invalidates none; whatever else is operational passes too.
+            if not isinstance(error, InterfaceError | OperationalError) or time.monotonic() > until:
                 raise
             _log.warning("notification.settling_waits", messages=len(ended), error=type(error.orig).__name__)
             time.sleep(_SETTLE_PAUSE_SECONDS)
