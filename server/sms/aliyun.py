@@ -59,7 +59,8 @@ def authorization(
     """Return the ``Authorization`` of a call.
 
     Arguments:
-        key_id, key_secret: the access key.
+        key_id: of the access key.
+        key_secret: signs.
         method: HTTP method.
         query: canonical (``canonical_query``).
         headers: all of ``host``, ``content-type`` and ``x-acs-*`` that are sent, names in lower case.

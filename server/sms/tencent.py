@@ -55,7 +55,8 @@ def authorization(
     """Return the ``Authorization`` of a POST to ``/``.
 
     Arguments:
-        secret_id, secret_key: the API key.
+        secret_id: of the API key.
+        secret_key: signs.
         host: the service's, as it is sent.
         service: first part of the host's name.
         content_type: as it is sent.
