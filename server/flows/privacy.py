@@ -20,12 +20,14 @@ from server.kernel.actors import Actor, MemberActor
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
 from server.members import deletion, deletion_queries
+from server.members import queries as member_queries
 from server.notifications import service as notifications
 from server.orders import queries as order_queries
 from server.orders import service as orders
 from server.referrals import service as referrals
 from server.rewards import queries as reward_queries
 from server.rewards import service as rewards
+from server.wechat import followers
 from server.wechat import service as wechat
 
 
@@ -81,6 +83,7 @@ def erase(session: Session, storage: Storage, deletion_id: UUID, *, actor: Actor
 def _forget(session: Session, storage: Storage, records: Sequence[UUID], *, actor: Actor, now: datetime) -> None:
     # The log-ins say whose pushes and stored answers to look for, so they are read before they go.
     wechat.forget_pushes(session, deletion_queries.openid_indexes(session, list(records)))
+    followers.forget_followers(session, member_queries.union_indexes(session, list(records)))
     deletion.erase_records(session, records, now=now)
     for member_id in records:
         for forget in FORGETTERS.values():

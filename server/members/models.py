@@ -231,7 +231,7 @@ class MemberEmailCode(Base):
     member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"), unique=True)
     address_sealed: Mapped[str] = mapped_column(sa.String(500))
     code_sealed: Mapped[str | None] = mapped_column(sa.String(255))
-    code_hash: Mapped[str] = mapped_column(sa.String(64))
+    code_hash: Mapped[str] = mapped_column(sa.String(80))
     serial: Mapped[int]
     wrong: Mapped[int] = mapped_column(default=0)
     expires_at: Mapped[datetime]

@@ -98,7 +98,8 @@ class NotificationMessage(Base):
     """One message to one member: its inbox entry and the state of its push.
 
     ``key`` is the business fact. ``lease_until`` is set while a call may be under way. ``texts`` are the fields in full. ``channel`` is
-    the one it is being tried on or ended on, ``tried`` lists those before it; ``attempts`` counts all calls, ``tries`` those on this channel.
+    the one it is being tried on or ended on, ``tried`` lists those before it, failed ones with a mark; ``attempts`` counts all claims,
+    ``tries`` those on this channel.
     """
 
     __tablename__ = "notification_messages"

@@ -49,9 +49,7 @@ _LATER = {"LimitExceeded.PhoneNumber": "too_often", "LimitExceeded": "quota", "R
 _UNKNOWN = ("InternalError", "FailedOperation.FailResolvePacket")
 
 
-def authorization(
-    *, secret_id: str, secret_key: str, host: str, service: str, content_type: str, timestamp: int, body: bytes
-) -> str:
+def authorization(*, secret_id: str, secret_key: str, host: str, service: str, content_type: str, timestamp: int, body: bytes) -> str:
     """Return the ``Authorization`` of a POST to ``/``.
 
     Arguments:

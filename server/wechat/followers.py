@@ -46,7 +46,9 @@ class FollowerFigures:
     walk: Walk | None
 
 
-def note_followed(session: Session, appid: str, openid: str, *, following: bool, now: datetime, occurred_at: datetime | None = None) -> None:
+def note_followed(
+    session: Session, appid: str, openid: str, *, following: bool, now: datetime, occurred_at: datetime | None = None
+) -> None:
     """Note that somebody follows or left, unless something newer is known.
 
     Arguments:

@@ -5,6 +5,7 @@ The calls to WeChat are made outside any transaction: claim and commit, call, se
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
@@ -29,6 +30,7 @@ from server.orders import queries as orders
 from server.points import queries as points
 from server.rewards import queries as rewards
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
+from tasks.jobs import channels
 from tasks.jobs.sweeps import in_batches
 
 if TYPE_CHECKING:
@@ -206,18 +208,24 @@ def deliver_batch(core: Core, ids: Sequence[UUID], *, threads: int = 1) -> int:
                 sent += sum(pool.map(lambda claimed: _send(core, claimed), claims))
         else:
             sent += sum(_send(core, claimed) for claimed in claims)
+        # What went on to another channel just now, or waited there.
+        sent += channels.deliver(core, chunk, in_chinese)
     return sent
 
 
 def _claim(core: Core, ids: Sequence[UUID]) -> list[Claim]:
-    appid, now = core.wechat.appid, core.clock.now()
-    return core.db.run(lambda session: delivery.claim(session, ids, appid=appid, now=now, say=in_chinese))
+    appid, now, lines = core.wechat.appid, core.clock.now(), core.lines
+    return core.db.run(lambda session: delivery.claim(session, ids, appid=appid, now=now, say=in_chinese, lines=lines))
 
 
 def _send(core: Core, claimed: Claim) -> int:
+    begun = time.perf_counter()
     outcome = _call(core, claimed)
+    took = int((time.perf_counter() - begun) * 1000)
     # A failure to write this down leaves the message ``sending``, and the sweep makes it uncertain: never a second call.
-    state = core.db.run(lambda session: delivery.settle(session, claimed, outcome, now=core.clock.now()))
+    state = core.db.run(
+        lambda session: delivery.settle(session, claimed, outcome, now=core.clock.now(), lines=core.lines, milliseconds=took)
+    )
     if state not in {"sent", "delivered"}:
         _log.info("notification.not_sent", message_id=str(claimed.message_id), state=state, reason=outcome.reason)
     return int(outcome.kind == "sent")
@@ -245,7 +253,9 @@ def sweep(core: Core, period: datetime | None = None) -> int:  # noqa: ARG001 - 
         How many messages changed.
     """
     expired = in_batches(core, lambda session, now, limit: delivery.expire(session, now=now, limit=limit))
-    return expired + in_batches(core, lambda session, now, limit: delivery.apply_late_receipts(session, now=now, limit=limit))
+    return expired + in_batches(
+        core, lambda session, now, limit: delivery.apply_late_receipts(session, now=now, limit=limit, lines=core.lines)
+    )
 
 
 @cache

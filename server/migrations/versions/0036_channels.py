@@ -104,7 +104,7 @@ def upgrade() -> None:
     sa.Column('member_id', UuidType(), nullable=False),
     sa.Column('address_sealed', sa.String(length=500), nullable=False),
     sa.Column('code_sealed', sa.String(length=255), nullable=True),
-    sa.Column('code_hash', sa.String(length=64), nullable=False),
+    sa.Column('code_hash', sa.String(length=80), nullable=False),
     sa.Column('serial', sa.BigInteger(), nullable=False),
     sa.Column('wrong', sa.BigInteger(), nullable=False),
     sa.Column('expires_at', UtcDateTime(), nullable=False),
