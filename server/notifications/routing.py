@@ -270,15 +270,14 @@ def settle(session: Session, claimed: ChannelClaim, ends: Sequence[CallEnd], *, 
         )  # fmt: skip
     last = ends[-1]
     verdict = rules.judge_channel(last.outcome, row.tries)
-    row.lease_until, row.updated_at, row.provider = None, now, last.provider
+    row.state, row.lease_until, row.updated_at, row.provider = verdict.state.value, None, now, last.provider
+    row.reason = verdict.reason[:_REASON_CHARS] if verdict.reason else None
     if claimed.channel is Channel.OFFICIAL_ACCOUNT and last.outcome.errcode == NOT_FOLLOWING and lines.official_account:
         followers.note_not_following(session, lines.official_account, claimed.to, now=now)
     if verdict.state is State.FAILED:
-        # The lease must be gone before the state is, or the row says both.
         go_on(session, row, State.FAILED, verdict.reason, plan=Plan(session, lines), now=now)
         session.flush()
         return row.state
-    row.state, row.reason = verdict.state.value, verdict.reason[:_REASON_CHARS] if verdict.reason else None
     if verdict.retry_after is not None:
         row.available_at = now + verdict.retry_after
     if verdict.state is State.SENT:

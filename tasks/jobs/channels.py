@@ -18,7 +18,7 @@ from server.mail.gateway import Mail
 from server.members import emails
 from server.notifications import letters, routing, unsubscribing
 from server.notifications.routing import CallEnd, ChannelClaim, Send
-from server.notifications.rules import Channel, Outcome, next_provider
+from server.notifications.rules import SENT_OVER, Channel, Outcome, next_provider
 from server.sms.errors import SmsMisconfiguredError, SmsRejectedError, SmsUnavailableError
 from server.sms.gateway import SmsText, segments_of
 from server.wechat import followers
@@ -42,9 +42,14 @@ _MOST_NAMES = 100
 
 def deliver(core: Core, ids: Sequence[UUID], say: Callable[[str], str]) -> int:
     """Send the messages among some that wait on these channels; return how many were sent."""
-    lines = core.lines
-    claims = core.db.run(lambda session: routing.claim(session, ids, lines=lines, now=core.clock.now(), say=say))
-    return sum(_send(core, claimed) for claimed in claims)
+    lines, sent = core.lines, 0
+    # Once for each channel that a message may go on to after a refusal; what waits for another try is not due.
+    for _ in SENT_OVER:
+        claims = core.db.run(lambda session: routing.claim(session, ids, lines=lines, now=core.clock.now(), say=say))
+        if not claims:
+            break
+        sent += sum(_send(core, claimed) for claimed in claims)
+    return sent
 
 
 def _send(core: Core, claimed: ChannelClaim) -> int:
