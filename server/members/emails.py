@@ -149,6 +149,11 @@ def verify(session: Session, member_id: UUID, code: str, *, actor: Actor, now: d
     return True
 
 
+def give(session: Session, member_id: UUID, address: str, *, now: datetime) -> None:
+    """Take an address into use that was proved elsewhere, in place of the one before it."""
+    _keep(session, member_id, address, now)
+
+
 def require_code(*, good: bool) -> None:
     """Refuse a code that was found wrong, once its count is committed.
 

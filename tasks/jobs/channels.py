@@ -132,7 +132,7 @@ _CALLS: dict[Channel, Callable[[Core, ChannelClaim, Send], tuple[Outcome, int | 
 def unsubscribe_url(core: Core, claimed: ChannelClaim) -> str:
     """Return where the reader of an e-mail orders its kind off."""
     token = unsubscribing.token_of(core.settings.secret_key, claimed.member_id, claimed.topic)
-    return f"{core.settings.base_url}/unsubscribe/{token}"
+    return f"{core.settings.base_url}/callbacks/unsubscribe/{token}"
 
 
 # --- Codes to addresses ---

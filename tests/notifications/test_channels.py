@@ -71,7 +71,7 @@ class World:
                 asked = followers.unasked(session, self.account.appid, 10)
                 followers.note_infos(session, asked, [Follower(f"oa-{member_id}", True, union)], now=NOW)
             if email:
-                emails._keep(session, member_id, email, NOW)
+                emails.give(session, member_id, email, now=NOW)
             return member_id
 
         return self.run(work)
@@ -153,9 +153,7 @@ def test_offers_go_to_the_address_of_whoever_agreed_and_never_cost_a_text(world:
     assert world.send(refused) == 0
     assert world.found(refused).state == "skipped"
     consent = [ConsentChoice("marketing", "2026-01", granted=True)]
-    world.run(
-        lambda s: members.declare_consents(s, member_id, consent, source="mini_program", actor=MemberActor(member_id), now=NOW)
-    )
+    world.run(lambda s: members.declare_consents(s, member_id, consent, source="mini_program", actor=MemberActor(member_id), now=NOW))
     message_id = world.ask(member_id, offer)
     assert world.send(message_id) == 1
     (mail,) = world.mail.taken

@@ -9,18 +9,26 @@ from zoneinfo import ZoneInfo
 from flask import Flask, Response, abort, g, jsonify, render_template, request
 
 from server.wechat.emulator import content, outbound
+from server.wechat.emulator.account import Account, add_account
 from server.wechat.emulator.platform import TEMPLATES, Fault, Platform, PlatformError
 from server.wechat.emulator.requests import body_of, body_with_token
 
 _ZONE = ZoneInfo("Asia/Shanghai")
 
 
-def create_app(platform: Platform, target: outbound.PushTarget | None = None) -> Flask:
+def create_app(
+    platform: Platform,
+    target: outbound.PushTarget | None = None,
+    account: Account | None = None,
+    account_target: outbound.PushTarget | None = None,
+) -> Flask:
     """Build the application.
 
     Arguments:
         platform: rules and memory.
         target: where events are pushed to, or None for none.
+        account: the brand's Official Account, or None for none.
+        account_target: where its events are pushed to.
     """
     app = Flask(__name__)
     app.jinja_env.filters["clock"] = lambda at: datetime.fromtimestamp(at, _ZONE).strftime("%m-%d %H:%M:%S")
@@ -49,7 +57,9 @@ def create_app(platform: Platform, target: outbound.PushTarget | None = None) ->
     def refused(error: PlatformError) -> Response:
         return _refused(error)
 
-    _add_credentials(app, platform)
+    _add_credentials(app, platform, account)
+    if account is not None:
+        add_account(app, account, account_target)
     _add_calls(app, platform, target)
     content.add_calls(app, platform)
     _add_person(app, platform, target)
@@ -61,12 +71,13 @@ def _refused(error: PlatformError) -> Response:
     return jsonify(errcode=error.errcode, errmsg=error.errmsg)
 
 
-def _add_credentials(app: Flask, platform: Platform) -> None:
+def _add_credentials(app: Flask, platform: Platform, account: Account | None) -> None:
     @app.post("/cgi-bin/stable_token")
     def stable_token() -> Response:
         body = body_of()
         force = bool(body.get("force_refresh"))
-        return jsonify(platform.stable_token(str(body.get("appid")), str(body.get("secret")), force=force))
+        asked = account if account is not None and body.get("appid") == account.appid else platform
+        return jsonify(asked.stable_token(str(body.get("appid")), str(body.get("secret")), force=force))
 
     @app.get("/sns/jscode2session")
     def jscode2session() -> Response:
