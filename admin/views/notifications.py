@@ -14,21 +14,23 @@ from admin.detail import DetailPage, Field, Figure, Moment, Panel, Section
 from admin.export import export_list
 from admin.formats import Tag
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
+from admin.views.channel_words import CHANNELS, moment_of, previews, provider_name
 from admin.views.message_card import PAGE, card
 from server.kernel.clock import business_date, start_of_day
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
 from server.members import queries as members
-from server.notifications import fields, figures, queries, service
+from server.notifications import attempts, fields, figures, queries, service
 from server.notifications.queries import MessageFilter, MessageView
-from server.notifications.rules import Decision
-from server.notifications.templates import REGISTRY, TOPIC_NAMES, Topic, spoken
+from server.notifications.rules import Channel, Decision
+from server.notifications.templates import REGISTRY, TOPIC_NAMES, MessageTemplate, Topic, spoken
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
+    from markupsafe import Markup
     from sqlalchemy.orm import Session
 
 STATES = {
@@ -61,6 +63,18 @@ REASONS = {
     "given_up": N_("Given up by staff"),
     "decided_sent": N_("Taken as sent by staff"),
     "sent_again": N_("Sent again by staff"),
+    "no_follower": N_("Does not follow the Official Account"),
+    "no_phone": N_("No phone number"),
+    "no_email": N_("No e-mail address"),
+    "not_connected": N_("The channel is not set up"),
+    "switched_off": N_("All channels switched off for this message"),
+    "bad_number": N_("The phone number is not in use"),
+    "bad_address": N_("The e-mail address does not exist"),
+    "blocked": N_("The phone number refuses our text messages"),
+    "content": N_("The provider refused the text"),
+    "too_often": N_("Too many text messages to this number"),
+    "too_late": N_("Not allowed at this time of day"),
+    "system_error": N_("Trouble at the provider"),
 }
 _SHOWN_DAYS = 14
 _UNCERTAIN_SHOWN = 20
@@ -73,7 +87,13 @@ def reason_text(reason: str | None) -> str:
     if not reason:
         return ""
     known = REASONS.get(reason)
-    return str(gettext(known) if known else gettext("Refused by WeChat (%(code)s)", code=reason.rpartition("_")[2]))
+    if known:
+        return str(gettext(known))
+    if reason.startswith("receipt_"):
+        return str(gettext("Did not arrive (%(code)s)", code=reason.removeprefix("receipt_")))
+    if reason.startswith("rejected_"):
+        return str(gettext("Refused by WeChat (%(code)s)", code=reason.rpartition("_")[2]))
+    return reason
 
 
 def _label(code: str) -> str:
@@ -188,6 +208,7 @@ class MessagesView(ConsoleView):
                     href=lambda row: console_url_or_none("members.detail", member_id=row.member_id),
                 ),
                 Column(N_("State"), "state", "tag", tags=STATES),
+                *([] if short else [Column(N_("Channel"), "channel", "tag", tags=CHANNELS)]),
                 Column(N_("Reason"), lambda row: reason_text(row.reason)),
                 Column(N_("Made at"), "created_at", "minute"),
                 *([] if short else [Column(N_("Calls"), "attempts", "number", tip=N_("How often WeChat was called."))]),
@@ -225,12 +246,16 @@ class MessagesView(ConsoleView):
                 abort(404)
             names = _names(session, [found])
             chosen = {one.code: one for one in queries.templates(session)}[found.template]
+            tried = attempts.of_message(session, found.id)
         template = queries.template_class(found.template)
         when = fields.moment(found.sent_at or found.created_at, core().settings.zone)
         body = gettext(found.body, **spoken(template, found.texts, gettext))
         way = [Moment(found.created_at, N_("Made"))]
-        way += [Moment(found.sent_at, N_("Taken in by WeChat"))] if found.sent_at else []
-        way += [Moment(found.delivered_at, N_("Arrived"), tone="green")] if found.delivered_at else []
+        way += [moment_of(one, reason_text(one.reason)) for one in tried]
+        # What was sent before attempts were written down has only this.
+        way += [Moment(found.sent_at, N_("Taken in by WeChat"))] if found.sent_at and not tried else []
+        told = any(one.outcome == "delivered" for one in tried)
+        way += [Moment(found.delivered_at, N_("Arrived"), tone="green")] if found.delivered_at and not told else []
         way += [Moment(found.read_at, N_("Read in the inbox"))] if found.read_at else []
         return DetailPage(
             title=_label(found.template),
@@ -247,18 +272,21 @@ class MessagesView(ConsoleView):
                             href=console_url_or_none("members.detail", member_id=found.member_id),
                         ),
                         Field(N_("Topic"), gettext(TOPIC_NAMES[Topic(found.topic)])),
+                        Field(N_("Channel"), found.channel, "tag", CHANNELS),
+                        Field(N_("Provider"), provider_name(found.provider)),
                         Field(N_("Reason"), reason_text(found.reason)),
                         Field(N_("Calls"), found.attempts, "number"),
+                        Field(N_("Parts of a text message"), found.segments, "number"),
                         Field(N_("Next try"), found.available_at if found.state == "queued" else None, "instant"),
-                        Field(N_("Number at WeChat"), found.msg_id, "code"),
+                        Field(N_("Number at the provider"), found.msg_id, "code"),
                         Field(N_("Business key"), found.key, "code", wide=True),
                         Field(N_("In the inbox"), body, wide=True),
                     ],
                 )
             ],
             panels=[
-                Panel(N_("What happened"), timeline=list(reversed(way))),
-                Panel(N_("On the member's phone"), html=card(template, found.texts, chosen.field_keys, when), side=True),
+                Panel(N_("What happened"), timeline=sorted(way, key=lambda one: one.at, reverse=True)),
+                Panel(N_("On the member's phone"), html=_shown(template, found, chosen.field_keys, when), side=True),
             ],
         ).render(self, template=PAGE)  # fmt: skip
 
@@ -283,6 +311,13 @@ class MessagesView(ConsoleView):
             lambda session: service.decide(session, wanted, decision, reason=reason, actor=actor, now=now()),
             done=N_("The message is settled."),
         )
+
+
+def _shown(template: type[MessageTemplate], found: MessageView, keys: dict[str, str], when: str) -> Markup:
+    """Return the message as the member sees it on the channel it came over."""
+    if found.channel in {Channel.SMS, Channel.EMAIL}:
+        return previews(template, found.texts)
+    return card(template, found.texts, keys, when)
 
 
 def _names(session: Session, rows: Any) -> dict[UUID, str]:

@@ -24,7 +24,8 @@ _LAYOUT = Markup(
     '<!doctype html><html lang="{lang}"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     "<title>{title}</title><style>"
-    "body{{margin:0;background:#f3f4f6;color:#191919;font:16px/1.7 -apple-system,'PingFang SC','Noto Sans CJK SC','Microsoft YaHei',sans-serif}}"
+    "body{{margin:0;background:#f3f4f6;color:#191919;"
+    "font:16px/1.7 -apple-system,'PingFang SC','Noto Sans CJK SC','Microsoft YaHei',sans-serif}}"
     "main{{max-width:440px;margin:12vh auto 0;background:#fff;border-radius:16px;padding:36px 32px;box-shadow:0 12px 40px #0000000f}}"
     "h1{{font-size:21px;margin:0 0 10px}}p{{color:#5c6370;margin:0 0 22px}}form{{display:grid;gap:12px}}"
     "button{{font:inherit;padding:11px 16px;border-radius:10px;border:1px solid #d5d8de;background:#fff;cursor:pointer}}"

@@ -25,7 +25,7 @@ from server.wechat.gateway.official_account import Follower
 from tasks.jobs.notifications import in_chinese
 
 if TYPE_CHECKING:
-    from tasks.demo.context import DemoContext
+    from tasks.demo import DemoContext
 
 # Every third person of the demonstration follows the account; the emulator begins with the same.
 _EVERY = 3

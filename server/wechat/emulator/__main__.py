@@ -15,7 +15,6 @@ from server.wechat.emulator.outbound import PushTarget
 from server.wechat.emulator.platform import Platform
 from server.wechat.push import PushSecrets
 
-
 # Every third person of the demonstration, as it says itself.
 _FOLLOWERS = {f"demo-oa-{number:03d}": f"demo-union-{number:03d}" for number in range(0, 300, 3)}
 
