@@ -68,10 +68,10 @@ def run_command(work: Callable[[Session], tuple[int, BaseModel | dict[str, Any]]
             raise KeyRequiredError
         status, body = core().db.run(work)
         return json_response(body, status)
-    if not key.strip() or len(key) > _KEY_MAX_CHARS or not key.isascii() or not key.isprintable():
+    if not fit_key(key):
         raise InvalidError(fields={"Idempotency-Key": f"1–{_KEY_MAX_CHARS} ASCII"})
-    route = f"{request.method} {request.url_rule}"[:120]
-    request_hash = hashlib.sha256(f"{request.full_path}\n{body_hash()}".encode()).hexdigest()
+    route = route_of(request.method, str(request.url_rule))
+    request_hash = hash_of(request.full_path, body_hash())
 
     def once(session: Session) -> tuple[idempotency.StoredAnswer, bool]:
         taken = idempotency.begin(session, caller=caller(), route=route, key=key, request_hash=request_hash, now=now())
@@ -87,3 +87,23 @@ def run_command(work: Callable[[Session], tuple[int, BaseModel | dict[str, Any]]
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
+
+
+def fit_key(key: str) -> bool:
+    """Tell whether an ``Idempotency-Key`` is one: not empty, not too long, printable ASCII."""
+    return bool(key.strip()) and len(key) <= _KEY_MAX_CHARS and key.isascii() and key.isprintable()
+
+
+def route_of(method: str, rule: str) -> str:
+    """Return what a command is called in its records: method and rule of the address."""
+    return f"{method} {rule}"[:120]
+
+
+def hash_of(full_path: str, hash_of_body: str) -> str:
+    """Return what tells one request under a key from another.
+
+    Arguments:
+        full_path: path, question mark and query string, the mark also without a query.
+        hash_of_body: lower-hex SHA-256.
+    """
+    return hashlib.sha256(f"{full_path}\n{hash_of_body}".encode()).hexdigest()

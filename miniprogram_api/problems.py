@@ -35,6 +35,8 @@ _FAMILY_OF_STATUS: dict[int, type[errors.DomainError]] = {
         errors.UnavailableError,
     )
 }
+# RFC 9457, §3.
+PROBLEM = "application/problem+json"
 _API_PATH = re.compile(r"^/(api|partner|callbacks)/")
 _log = structlog.get_logger("web")
 
@@ -49,7 +51,7 @@ def problem(status: int, code: str, title: str, detail: str, fields: dict[str, s
         detail: what to do about it, in the reader's language.
         fields: which fields are wrong.
     """
-    return Response(orjson.dumps(document(status, code, title, detail, fields)), status=status, content_type="application/problem+json")
+    return Response(orjson.dumps(document(status, code, title, detail, fields)), status=status, content_type=PROBLEM)
 
 
 def document(status: int, code: str, title: str, detail: str, fields: dict[str, str] | None = None) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def document_of(error: errors.DomainError) -> dict[str, Any]:
 
 def problem_of(error: errors.DomainError) -> Response:
     """Return the problem document of a refusal."""
-    response = Response(orjson.dumps(document_of(error)), status=error.status, content_type="application/problem+json")
+    response = Response(orjson.dumps(document_of(error)), status=error.status, content_type=PROBLEM)
     if isinstance(error, errors.TooManyError):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if error.status == 401:  # noqa: PLR2004 - RFC 9110, §11.6.1: a 401 names the scheme

@@ -177,8 +177,7 @@ def core(settings: Settings, clock: MovableClock, wechat: FakeWeChat) -> Iterato
     """
     core = build_core(settings, clock=clock, wechat=wechat, official_account=FakeOfficialAccount())
     yield core
-    while core.db._waiting:
-        core.db._waiting.pop().close()
+    core.db.close_kept()
     empty_tables(core.db.engine)
 
 

@@ -65,7 +65,7 @@ class MessageChannelsView(ConsoleView):
     slug = "message-channels"
     title = N_("Channels")
     group = "reach"
-    icon = "route"
+    icon = "workflow"
     order = 25
     permission = Permission.MESSAGES_READ
 
@@ -114,10 +114,10 @@ class MessageChannelsView(ConsoleView):
                     N_("Message"), lambda row: gettext(row[0].label), "link", second=lambda row: row[0].code,
                     href=lambda row: console_url("message-templates.detail", code=row[0].code),
                 ),
-                Column(N_("Order"), lambda row: _route_text(row[1], row[2])),
+                Column(N_("Order of channels"), lambda row: _route_text(row[1], row[2])),
             ],
             rows,
-            lambda row: [RowAction(N_("Change"), self.url_to("edit", code=row[0].code), Permission.MESSAGES_EDIT)],
+            lambda row: [RowAction(N_("Choose channels"), self.url_to("edit", code=row[0].code), Permission.MESSAGES_EDIT)],
         )  # fmt: skip
 
     @form_page("/<code>/edit", Permission.MESSAGES_EDIT)

@@ -96,7 +96,7 @@ class MessageTemplatesView(ConsoleView):
             back=(self.title, self.url_to("index")),
             buttons=[
                 RowAction(N_("Choose template"), self.url_to("edit", code=code), Permission.MESSAGES_EDIT, tone="primary", icon="pencil"),
-                RowAction(N_("Channels"), console_url("message-channels.edit", code=code), Permission.MESSAGES_EDIT, icon="route"),
+                RowAction(N_("Channels"), console_url("message-channels.edit", code=code), Permission.MESSAGES_EDIT, icon="workflow"),
             ],
             figures=[
                 Figure(N_("Members within reach"), reach.reachable, tip=N_("Members with at least one allowance.")),
@@ -180,7 +180,7 @@ def _channel_table(plan: Plan, template: type[MessageTemplate]) -> Table:
 
     return Table(
         [
-            Column(N_("Order"), lambda row: row[0], "number"),
+            Column(N_("Place in the order"), lambda row: row[0], "number"),
             Column(N_("Channel"), lambda row: row[1].value, "tag", tags=CHANNELS),
             Column(N_("State"), lambda row: row[1] in usable, "tag", tags=READY),
             Column(N_("Template at the provider"), lambda row: carried(row[1])),

@@ -260,23 +260,10 @@ def language() -> Language:
 
 def shape(view: CouponView) -> CouponOut:
     """Return a coupon as members and partners see it."""
-    terms = view.terms
     return CouponOut(
         id=view.id,
         code=view.code,
-        template=TemplateOut(
-            id=view.template_id,
-            name=terms.name,
-            kind=terms.kind,
-            offer=offer(terms, language()),
-            sentence=sentence(terms, language()),
-            description=terms.description,
-            amount_off_fen=terms.amount_off_fen,
-            percent_off=terms.percent_off,
-            threshold_fen=terms.threshold_fen,
-            cap_fen=terms.cap_fen,
-            **promise(terms),
-        ),
+        template=shape_terms(view.template_id, view.terms),
         state=view.state,
         valid_from=view.valid_from,
         valid_until=view.valid_until,
@@ -284,7 +271,24 @@ def shape(view: CouponView) -> CouponOut:
         locked_until=view.locked_until,
         redeemed_at=view.redeemed_at,
         discount_fen=view.discount_fen,
-        giftable=terms.giftable and view.state == "issued",
+        giftable=view.terms.giftable and view.state == "issued",
+    )
+
+
+def shape_terms(template_id: UUID, terms: Terms) -> TemplateOut:
+    """Return the terms of a coupon as members and partners see them, in the reader's language."""
+    return TemplateOut(
+        id=template_id,
+        name=terms.name,
+        kind=terms.kind,
+        offer=offer(terms, language()),
+        sentence=sentence(terms, language()),
+        description=terms.description,
+        amount_off_fen=terms.amount_off_fen,
+        percent_off=terms.percent_off,
+        threshold_fen=terms.threshold_fen,
+        cap_fen=terms.cap_fen,
+        **promise(terms),
     )
 
 

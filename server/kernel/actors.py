@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
+# How records name a member who acts.
+MEMBER = "member"
+
+
 @dataclass(frozen=True, slots=True)
 class MemberActor:
     """A member acting for themselves."""
@@ -18,7 +22,7 @@ class MemberActor:
     @property
     def kind(self) -> str:
         """Return the word the audit trail uses."""
-        return "member"
+        return MEMBER
 
     @property
     def ref(self) -> str:

@@ -91,22 +91,31 @@ class Database:
         self._reader = engine.execution_options(**({"huiban_reading": True} if sqlite_file else {"isolation_level": "AUTOCOMMIT"}))
         self._info: dict[Any, Any] = {"vault": vault, "zone": zone}
         self._waiting: deque[Autocommit] = deque()
+        self._waiting_durable: deque[Autocommit] = deque()
 
     def close(self) -> None:
         """Give the connections back."""
-        while self._waiting:
-            self._waiting.pop().close()
+        self.close_kept()
         self.engine.dispose()
+
+    def close_kept(self) -> None:
+        """End the connections for single statements that nobody uses; the engine's own stay."""
+        for waiting in (self._waiting, self._waiting_durable):
+            while waiting:
+                waiting.pop().close()
 
     def _session(self, engine: Engine) -> Session:
         return Session(engine, expire_on_commit=False, info=self._info)
 
-    def autocommit(self) -> Autocommit:
+    def autocommit(self, *, durable: bool = False) -> Autocommit:
         """Lend a connection for prepared statements of which each is a transaction of its own.
 
         For what every request asks: it costs a fraction of a session. Use it in a ``with`` block.
+
+        Arguments:
+            durable: for a statement that is a whole command: it is answered once it is safe on disk.
         """
-        return lend(self.engine, self._info, self._waiting)
+        return lend(self.engine, self._info, self._waiting_durable if durable else self._waiting, durable=durable)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -156,8 +165,8 @@ class Database:
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
-def zone_of(session: Session) -> ZoneInfo:
-    """Return the shop's time zone, which every session of ``Database`` carries."""
+def zone_of(session: Session | Autocommit) -> ZoneInfo:
+    """Return the shop's time zone, which every session and connection of ``Database`` carries."""
     zone: ZoneInfo = session.info["zone"]
     return zone
 

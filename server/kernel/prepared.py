@@ -34,18 +34,19 @@ CURSOR = "huiban_cursor"
 class Autocommit:
     """A driver's connection on which every statement is a transaction of its own. Only ``Prepared`` statements run on it.
 
-    What it writes may be lost when the database itself crashes before any later transaction committed: it is for reads, and for marks
-    that only guard what such a transaction does.
+    Unless it is ``durable``, what it writes may be lost when the database itself crashes before any later transaction committed: it is
+    for reads then, and for marks that only guard what such a transaction does.
 
     Arguments:
         engine: whose connection it is.
         info: what a session of the same database carries (the vault, the zone).
         home: where it waits to be used again.
+        durable: what it writes is safe on disk before the statement is answered, as with any transaction.
     """
 
     __slots__ = ("_born", "_home", "_proxied", "_used_at", "broken", "cursor", "engine", "info")
 
-    def __init__(self, engine: Engine, info: dict[Any, Any], home: deque[Autocommit]) -> None:
+    def __init__(self, engine: Engine, info: dict[Any, Any], home: deque[Autocommit], *, durable: bool = False) -> None:
         self.engine = engine
         self.info = info
         self.broken = False
@@ -56,7 +57,7 @@ class Autocommit:
         self._proxied = proxied
         engine.dialect.set_isolation_level(proxied.dbapi_connection, "AUTOCOMMIT")  # type: ignore[arg-type]  # just connected
         self.cursor: Any = _new_cursor(engine.dialect, proxied)
-        if engine.dialect.name == "postgresql":
+        if engine.dialect.name == "postgresql" and not durable:
             # The log is written in order, so what is written here is safe on disk at the latest with the next transaction that commits:
             # whatever a request does, its nonce is not lost before it. Waiting for the disk twice took longer than all the rest.
             self.cursor.execute("SET synchronous_commit TO off")
@@ -94,8 +95,8 @@ class Autocommit:
         self._proxied.close()
 
 
-def lend(engine: Engine, info: dict[Any, Any], home: deque[Autocommit]) -> Autocommit:
-    """Return a connection that waits in ``home`` and is fit, or a new one."""
+def lend(engine: Engine, info: dict[Any, Any], home: deque[Autocommit], *, durable: bool = False) -> Autocommit:
+    """Return a connection that waits in ``home`` and is fit, or a new one of the same kind as those."""
     while home:
         try:
             kept = home.pop()
@@ -104,7 +105,7 @@ def lend(engine: Engine, info: dict[Any, Any], home: deque[Autocommit]) -> Autoc
         if kept.fit():
             return kept
         kept.close()
-    return Autocommit(engine, info, home)
+    return Autocommit(engine, info, home, durable=durable)
 
 
 class Prepared:

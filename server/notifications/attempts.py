@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from server.kernel.ids import uuid7
 from server.notifications.models import NotificationAttempt, NotificationMessage
+from server.notifications.rules import Outcome
 
 _REASON_CHARS = 64
 _MOST_SHOWN = 200
@@ -81,6 +83,38 @@ def note(
             occurred_at=now,
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One call of a subscribe message that ended."""
+
+    message_id: UUID
+    member_id: UUID
+    attempt: int
+    outcome: Outcome
+
+
+def note_subscribe(session: Session, ended: Sequence[Ended], *, now: datetime) -> None:
+    """Write down how many calls ended, in one statement."""
+    if ended:
+        rows = [
+            {
+                "id": uuid7(),
+                "message_id": each.message_id,
+                "member_id": each.member_id,
+                "channel": "subscribe",
+                "provider": "wechat",
+                "attempt": each.attempt,
+                "outcome": each.outcome.kind,
+                "reason": each.outcome.reason[:_REASON_CHARS] or None,
+                "segments": None,
+                "milliseconds": each.outcome.milliseconds,
+                "occurred_at": now,
+            }
+            for each in ended
+        ]
+        session.execute(sa.insert(NotificationAttempt), rows)
 
 
 def of_message(session: Session, message_id: UUID) -> list[AttemptView]:

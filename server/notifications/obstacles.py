@@ -42,7 +42,7 @@ def capped(session: Session, row: NotificationMessage, template: type[MessageTem
     # has no row of them to lock, and is reached over other channels: there the member's own row is.
     if row.channel != Channel.SUBSCRIBE:
         members.resolve(session, row.member_id, hold=True)
-    grants.hold(session, row.member_id, offers)
+    grants.lock_all(session, [row.member_id], sorted(offers))
     session.flush()
     made = sa.or_(
         NotificationMessage.sent_at >= now - rules.CAP_WINDOW,

@@ -11,6 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from server.kernel.db import one_of
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
 from server.members import queries as members
 from server.notifications.errors import TemplateUnknownError
@@ -232,6 +233,24 @@ def quiet_hours(session: Session, member_id: UUID) -> tuple[time, time] | None:
     if row is None:
         return None
     return time(*divmod(row.from_minute, _HOUR_MINUTES)), time(*divmod(row.until_minute, _HOUR_MINUTES))
+
+
+def quiet_hours_of(session: Session, member_ids: Sequence[UUID]) -> dict[UUID, tuple[time, time]]:
+    """Return the quiet hours that members set themselves."""
+    of = NotificationQuietHours
+    rows = session.execute(sa.select(of.member_id, of.from_minute, of.until_minute).where(one_of(session, of.member_id, member_ids)))
+    return {member_id: (time(*divmod(begin, _HOUR_MINUTES)), time(*divmod(end, _HOUR_MINUTES))) for member_id, begin, end in rows}
+
+
+def refusals(session: Session, member_ids: Sequence[UUID], channel: Channel) -> frozenset[tuple[UUID, str]]:
+    """Return which topics members do not take over a channel, of those that can be refused there."""
+    of = NotificationPreference
+    rows = session.execute(
+        sa.select(of.member_id, of.topic).where(
+            one_of(session, of.member_id, member_ids), of.channel == channel.value, of.allowed.is_(False)
+        )
+    )
+    return frozenset((member_id, topic) for member_id, topic in rows if not required(Topic(topic), channel))
 
 
 def allowed(session: Session, member_id: UUID, topic: Topic, channel: Channel) -> bool:

@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from server.kernel.db import insert_if_absent, lock_skipping
+from server.kernel.db import insert_if_absent, lock_skipping, one_of
 from server.kernel.ids import uuid7
 from server.members import emails
 from server.members import queries as members
@@ -138,6 +138,30 @@ def go_on(session: Session, row: NotificationMessage, ended: State, reason: str 
     row.tried = ",".join(part for part in (row.tried, f"{row.channel}{mark}") if part)
     row.channel, row.tries, row.provider = following.value, 0, None
     row.state, row.available_at, row.sent_at = State.QUEUED.value, now, None
+
+
+def begin_all(session: Session, ids: Sequence[UUID], *, plan: Plan, now: datetime) -> None:
+    """``begin`` for many messages whose locks the transaction holds."""
+    for row in _rows(session, ids):
+        row.updated_at = now
+        begin(row, plan)
+    session.flush()
+
+
+def go_on_all(session: Session, stopped: Sequence[tuple[UUID, State, str | None]], *, plan: Plan, now: datetime) -> None:
+    """``go_on`` for many messages whose locks the transaction holds: each with how its channel ended, and why."""
+    ends = {message_id: (ended, reason) for message_id, ended, reason in stopped}
+    for row in _rows(session, list(ends)):
+        ended, reason = ends[row.id]
+        go_on(session, row, ended, reason, plan=plan, now=now)
+    session.flush()
+
+
+def _rows(session: Session, ids: Sequence[UUID]) -> Sequence[NotificationMessage]:
+    if not ids:
+        return ()
+    statement = sa.select(NotificationMessage).where(one_of(session, NotificationMessage.id, ids)).order_by(NotificationMessage.id)
+    return session.scalars(statement.execution_options(populate_existing=True)).all()
 
 
 def _tried(row: NotificationMessage) -> frozenset[Channel]:

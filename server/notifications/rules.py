@@ -81,12 +81,14 @@ class Outcome:
         reason: a short word for lists and metrics.
         errcode: WeChat's, of a refusal.
         msg_id: WeChat's, of a message sent.
+        milliseconds: how long it took.
     """
 
     kind: str
     reason: str = ""
     errcode: int | None = None
     msg_id: str | None = None
+    milliseconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,8 @@ def send_waiting(session: Session, demo: DemoContext, member_id: UUID, at: datet
             if outcome.kind == "sent":
                 msg_id = str(2_900_000_000_000_000_000 + demo.rng.randrange(10**12))
                 outcome = replace(outcome, msg_id=msg_id)
-            took = demo.rng.randrange(60, 500)
-            delivery.settle(session, claimed, outcome, now=when, lines=channels.LINES, milliseconds=took)
+            outcome = replace(outcome, milliseconds=demo.rng.randrange(60, 500))
+            delivery.settle(session, claimed, outcome, now=when, lines=channels.LINES)
             if outcome.msg_id:
                 seen = min(when + timedelta(seconds=demo.rng.randrange(1, 20)), demo.now)
                 template = queries.find(session, claimed.message_id)

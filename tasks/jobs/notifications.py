@@ -5,20 +5,24 @@ The calls to WeChat are made outside any transaction: claim and commit, call, se
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.locale import read_parts
 from server.coupons import gift_queries
 from server.coupons import queries as coupons
 from server.feedback import queries as feedback
+from server.kernel.db import is_transient
 from server.kernel.errors import NotFoundError
 from server.members import queries as members
 from server.notifications import delivery, service
@@ -34,7 +38,7 @@ from tasks.jobs import channels
 from tasks.jobs.sweeps import in_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from server.bootstrap import Core
     from server.kernel.outbox import Event
@@ -42,8 +46,12 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("huiban.notifications")
 
-# One claim at a time: its calls must all be over before its lease runs out, even at the gateway's slowest.
-CLAIM_SIZE = 20
+# Claimed together, at most: the calls must all be over before their lease runs out, even at the gateway's slowest.
+CLAIM_SIZE = 32
+LANES = 2
+# So long may the database be away after a call before what is known of it is lost; well within the lease.
+SETTLE_SECONDS = 120.0
+_SETTLE_PAUSE_SECONDS = 0.5
 _CHECK_IN = "points/check-in:"
 _NO_NUMBER = "-"
 
@@ -191,25 +199,60 @@ def _recipient(session: Session, member_id: UUID | None) -> UUID | None:
 def deliver_batch(core: Core, ids: Sequence[UUID], *, threads: int = 1) -> int:
     """Send messages; those in other hands, not due or already sent are left alone.
 
+    So many are claimed as can be called at once, and each claim is committed right before its calls: whenever the process dies, no more
+    are ``sending`` than there were calls under way. While the calls of one lane wait for WeChat the other claims and settles.
+
     Arguments:
         core: of this process.
         ids: of messages.
-        threads: calls made at the same time.
+        threads: calls made at the same time in each of the lanes.
 
     Returns:
         How many were sent.
     """
+    size = min(threads, CLAIM_SIZE) if threads > 1 else CLAIM_SIZE
+    chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
+    lanes = min(LANES, len(chunks)) if threads > 1 else 1
+    if lanes <= 1:
+        return _lane(core, iter(chunks), threads, threading.Event())
+    waiting, stop = _Chunks(chunks), threading.Event()
+    with ThreadPoolExecutor(lanes, "lane") as pool:
+        try:
+            return sum(pool.map(lambda _: _lane(core, waiting, threads, stop), range(lanes)))
+        finally:
+            # The job may be out of time: a lane finishes the calls it has begun, and begins no more.
+            stop.set()
+
+
+class _Chunks:
+    """Hands the chunks out to the lanes, each once."""
+
+    def __init__(self, chunks: Sequence[Sequence[UUID]]) -> None:
+        self._chunks = iter(chunks)
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Sequence[UUID]:
+        with self._lock:
+            return next(self._chunks)
+
+
+def _lane(core: Core, chunks: Iterator[Sequence[UUID]], threads: int, stop: threading.Event) -> int:
     sent = 0
-    for start in range(0, len(ids), CLAIM_SIZE):
-        chunk = ids[start : start + CLAIM_SIZE]
-        claims = _claim(core, chunk)
-        if threads > 1 and len(claims) > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                sent += sum(pool.map(lambda claimed: _send(core, claimed), claims))
-        else:
-            sent += sum(_send(core, claimed) for claimed in claims)
-        # What went on to another channel just now, or waited there.
-        sent += channels.deliver(core, chunk, in_chinese)
+    with ThreadPoolExecutor(threads, "call") as pool:
+        for chunk in chunks:
+            if stop.is_set():
+                break
+            claims = _claim(core, chunk)
+            calling = pool.map if threads > 1 and len(claims) > 1 else map
+            outcomes = list(calling(lambda claimed: _timed(core, claimed), claims))
+            if claims:
+                _settle(core, list(zip(claims, outcomes, strict=True)))
+            sent += sum(outcome.kind == "sent" for outcome in outcomes)
+            # What went on to another channel just now, or waited there.
+            sent += channels.deliver(core, chunk, in_chinese)
     return sent
 
 
@@ -218,17 +261,32 @@ def _claim(core: Core, ids: Sequence[UUID]) -> list[Claim]:
     return core.db.run(lambda session: delivery.claim(session, ids, appid=appid, now=now, say=in_chinese, lines=lines))
 
 
-def _send(core: Core, claimed: Claim) -> int:
+def _settle(core: Core, ended: list[tuple[Claim, Outcome]]) -> None:
+    """Write down how calls ended, also when the database was away for a while.
+
+    A failure for good leaves the messages ``sending``, and the sweep makes them uncertain: never a second call.
+    """
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        try:
+            states = core.db.run(lambda session: delivery.settle_all(session, ended, now=core.clock.now(), lines=core.lines))
+            break
+        except DBAPIError as error:
+            if not (error.connection_invalidated or is_transient(error)) or time.monotonic() > until:
+                raise
+            _log.warning("notification.settling_waits", messages=len(ended), error=type(error.orig).__name__)
+            time.sleep(_SETTLE_PAUSE_SECONDS)
+    for claimed, outcome in ended:
+        if states.get(claimed.message_id) not in {"sent", "delivered"}:
+            _log.info(
+                "notification.not_sent", message_id=str(claimed.message_id), state=states.get(claimed.message_id), reason=outcome.reason
+            )
+
+
+def _timed(core: Core, claimed: Claim) -> Outcome:
     begun = time.perf_counter()
     outcome = _call(core, claimed)
-    took = int((time.perf_counter() - begun) * 1000)
-    # A failure to write this down leaves the message ``sending``, and the sweep makes it uncertain: never a second call.
-    state = core.db.run(
-        lambda session: delivery.settle(session, claimed, outcome, now=core.clock.now(), lines=core.lines, milliseconds=took)
-    )
-    if state not in {"sent", "delivered"}:
-        _log.info("notification.not_sent", message_id=str(claimed.message_id), state=state, reason=outcome.reason)
-    return int(outcome.kind == "sent")
+    return replace(outcome, milliseconds=int((time.perf_counter() - begun) * 1000))
 
 
 def _call(core: Core, claimed: Claim) -> Outcome:
@@ -253,9 +311,9 @@ def sweep(core: Core, period: datetime | None = None) -> int:  # noqa: ARG001 - 
         How many messages changed.
     """
     expired = in_batches(core, lambda session, now, limit: delivery.expire(session, now=now, limit=limit))
-    return expired + in_batches(
-        core, lambda session, now, limit: delivery.apply_late_receipts(session, now=now, limit=limit, lines=core.lines)
-    )
+    lines = core.lines
+    late = in_batches(core, lambda session, now, limit: delivery.apply_late_receipts(session, now=now, limit=limit, lines=lines))
+    return expired + late
 
 
 @cache

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from server.bootstrap import Core
     from server.kernel.outbox import Event
 
-# As many connections to the database as the pool keeps; a claim holds none while it waits for WeChat.
-THREADS = 8
+# In each of the two lanes. A lane holds no connection to the database while its calls wait for WeChat.
+THREADS = 32
 _BATCH = 500
 # A run of the minute leaves the rest to the next one: other periodic jobs wait behind it.
 _MOST_BATCHES = 8

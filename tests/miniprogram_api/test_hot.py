@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from miniprogram_api import hot, operation
+from miniprogram_api import operation
+from miniprogram_api.hot import home as hot_home
 from server.members.models import Member
 from wsgi import create_app
 
@@ -65,5 +66,5 @@ def test_a_failure_is_told_and_recorded_by_flask(core, log_in, both_ways, monkey
     def broken(*_given, **_named):
         raise RuntimeError
 
-    monkeypatch.setattr(hot.home_flow, "of_token", broken)
+    monkeypatch.setattr(hot_home.home_flow, "of_token", broken)
     assert both_ways[0].get("/api/v1/me", headers={"Authorization": f"Bearer {log_in().access_token}"}).status_code == 200

@@ -187,6 +187,10 @@ class Validity:
     days: int | None = None
     starts_after_days: int = 0
 
+    def over(self, now: datetime) -> bool:
+        """Tell whether a coupon issued now would hold no more."""
+        return self.days is None and self.valid_until is not None and self.valid_until <= now
+
     def window(self, issued_at: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
         """Return the first instant and the first instant no longer valid of a coupon issued now."""
         if self.days is None:

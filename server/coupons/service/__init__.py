@@ -4,7 +4,7 @@ from server.coupons.service.alarms import LimitNews, watch_limits
 from server.coupons.service.code_batches import CodesFile, forget_seeds, make_batch, make_codes, open_file, stop_batch
 from server.coupons.service.codes import CodeClaim, claim_by_code, forget_tries
 from server.coupons.service.giving import Offer, accept, lapse_due, offer, refuse, withdraw
-from server.coupons.service.issuing import IssueOutcome, claim, hold_templates, issue, issue_many
+from server.coupons.service.issuing import IssueOutcome, claim, claimable_by_all, hold_templates, issue, issue_many
 from server.coupons.service.lifecycle import forget_member, lock, merge_members, redeem, return_, unlock, void
 from server.coupons.service.promising import QuotedOrder, lock_as_quoted, redeem_as_quoted
 from server.coupons.service.quoting import claim_centre, quote, redeem_for_lines, redemption_quote
@@ -24,6 +24,7 @@ __all__ = [
     "claim",
     "claim_by_code",
     "claim_centre",
+    "claimable_by_all",
     "create_template",
     "expire_due",
     "forget_member",

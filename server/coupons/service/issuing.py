@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
+    from zoneinfo import ZoneInfo
 
     from sqlalchemy.orm import Session
 
@@ -56,7 +57,7 @@ _EDITS_ENDURED = 5
 _TEMPLATES = cast("sa.Table", CouponTemplate.__table__)
 
 
-def _taking_stock() -> sa.Update:
+def taking_stock() -> sa.Update:
     """Build the conditional UPDATE that takes one coupon of the stock, the day's stock and the budget."""
     of = _TEMPLATES.c
     today, cost_fen = sa.bindparam("today", type_=of.day.type), sa.bindparam("cost_fen", type_=of.budget_fen.type)
@@ -81,7 +82,7 @@ def _taking_stock() -> sa.Update:
 
 # Built once: in a rush for coupons, preparing the statements was most of the work. Foreign keys have no type yet while models are
 # imported, hence the parameters' own.
-_TAKE_STOCK = Prepared(_taking_stock())
+_TAKE_STOCK = Prepared(taking_stock())
 _TEMPLATE = Prepared(sa.select(_TEMPLATES).where(_TEMPLATES.c.id == sa.bindparam("template_id", type_=UuidType())))
 _HELD = Prepared(
     sa.select(Coupon.slot, Coupon.issued_day).where(
@@ -120,6 +121,23 @@ def claim(session: Session, member_id: UUID, template_id: UUID, *, actor: Actor,
     if scope.tiers and tier_of(session, member_id) not in scope.tiers:
         raise TierNotEligibleError
     return _give(session, member_id, template, None, actor=actor, now=now, reason=None)
+
+
+def claimable_by_all(template: TemplateView, *, now: datetime) -> bool:
+    """Tell whether a claim asks no more of a member than that they hold none of these coupons yet.
+
+    What ``claim`` would ask of the template itself is answered here; its stock, day's stock and budget are not looked at.
+    """
+    draft = template.draft
+    return (
+        template.state == TemplateState.PUBLISHED
+        and draft.claim_centre
+        and draft.limits.window_open(now)
+        and not draft.validity.over(now)
+        and not draft.terms.scope.tiers
+        and draft.limits.per_member == 1
+        and draft.limits.per_member_daily in {None, 1}
+    )
 
 
 def hold_templates(session: Session, template_ids: Sequence[UUID]) -> None:
@@ -252,18 +270,18 @@ def _give(
     reason: str | None,
 ) -> CouponView:
     today = business_date(now, zone_of(session))
-    _check_window(session, template, now)
+    _check_window(template, now)
     # The member's limit before the stock: who has theirs already need not wait for the template's row.
     slots = _check_member(session, member_id, template, today)
     if template.left == 0:
         raise SoldOutError
     for _ in range(_EDITS_ENDURED):
-        cost = _cost_fen(template)
+        cost = cost_fen(template)
         if _take_stock(session, template, today, cost):
             break
         # Either it was edited since it was read, and then it is read again, or it cannot be had.
         template = _after_refusal(session, template, today, cost)
-        _check_window(session, template, now)
+        _check_window(template, now)
     else:
         raise NotInWindowError
     limits = template.draft.limits
@@ -271,7 +289,7 @@ def _give(
     # others the rows are counted again, and from here on none can be added.
     if limits.per_member != 1 or limits.per_member_daily is not None:
         slots = _check_member(session, member_id, template, today)
-    return _insert(session, member_id, template, source, slots, cost, actor=actor, now=now, reason=reason)
+    return _insert(session, member_id, template, source, slots, actor=actor, now=now, reason=reason)
 
 
 def _insert(
@@ -280,32 +298,14 @@ def _insert(
     template: TemplateView,
     source: Source | None,
     slots: Sequence[int | None],
-    cost_fen: int,
     *,
     actor: Actor,
     now: datetime,
     reason: str | None,
 ) -> CouponView:
-    zone = zone_of(session)
-    coupon_id = uuid7()
-    begins, ends = template.draft.validity.window(now, zone)
-    values: dict[str, Any] = {
-        "id": coupon_id,
-        "code": f"C{random_code(_CODE_CHARS)}",
-        "template_id": template.id,
-        "member_id": member_id,
-        "slot": _free_slot(slots) if template.draft.limits.per_member is not None else None,
-        "state": CouponState.ISSUED.value,
-        "version": 1,
-        "terms": template.draft.terms.to_document(),
-        "valid_from": begins,
-        "valid_until": ends,
-        "issued_at": now,
-        "issued_day": business_date(now, zone),
-        "committed_fen": cost_fen,
-        "source_namespace": source.namespace if source else CLAIM_NAMESPACE,
-        "source_key": source.key if source else coupon_id.hex,
-    }
+    slot = _free_slot(slots) if template.draft.limits.per_member is not None else None
+    values = new_coupon(template, source, slot, now=now, zone=zone_of(session))
+    values |= {"member_id": member_id, "terms": template.draft.terms.to_document()}
     if not insert_if_absent(session, Coupon, values):
         raise ClaimLimitReachedError if source is None else SourceConflictError
     row = Coupon(**values)  # never added to the session: it only tells what was inserted
@@ -314,12 +314,42 @@ def _insert(
     return coupon_view(row, now)
 
 
-def _check_window(session: Session, template: TemplateView, now: datetime) -> None:
-    if template.draft.validity.window(now, zone_of(session))[1] <= now:
+def new_coupon(template: TemplateView, source: Source | None, slot: int | None, *, now: datetime, zone: ZoneInfo) -> dict[str, Any]:
+    """Return the columns of a new coupon but for whose it is and its terms, which are the template's.
+
+    Arguments:
+        template: which it is made from.
+        source: the business fact; None for a claim, which is its own.
+        slot: which of the coupons one member may have; None without such a limit.
+        now: when.
+        zone: the shop's.
+    """
+    coupon_id = uuid7()
+    begins, ends = template.draft.validity.window(now, zone)
+    return {
+        "id": coupon_id,
+        "code": f"C{random_code(_CODE_CHARS)}",
+        "template_id": template.id,
+        "slot": slot,
+        "state": CouponState.ISSUED.value,
+        "version": 1,
+        "valid_from": begins,
+        "valid_until": ends,
+        "issued_at": now,
+        "issued_day": business_date(now, zone),
+        "committed_fen": cost_fen(template),
+        "source_namespace": source.namespace if source else CLAIM_NAMESPACE,
+        "source_key": source.key if source else coupon_id.hex,
+    }
+
+
+def _check_window(template: TemplateView, now: datetime) -> None:
+    if template.draft.validity.over(now):
         raise NotInWindowError
 
 
-def _cost_fen(template: TemplateView) -> int:
+def cost_fen(template: TemplateView) -> int:
+    """Return the most that one coupon takes of the template's budget, in fen; zero without a budget."""
     return (template.draft.terms.worst_case_fen() or 0) if template.draft.limits.budget_fen is not None else 0
 
 
@@ -339,19 +369,19 @@ def _free_slot(slots: Sequence[int | None]) -> int:
     return next(slot for slot in range(1, len(slots) + 2) if slot not in slots)
 
 
-def _take_stock(session: Session, template: TemplateView, today: date, cost_fen: int) -> bool:
+def _take_stock(session: Session, template: TemplateView, today: date, cost: int) -> bool:
     """Take one coupon of the stock, the day's stock and the budget, in one conditional UPDATE of the template as it was read."""
-    parameters = {"template_id": template.id, "seen_version": template.version, "today": today, "cost_fen": cost_fen}
+    parameters = {"template_id": template.id, "seen_version": template.version, "today": today, "cost_fen": cost}
     return _TAKE_STOCK.run(session, parameters) == 1
 
 
-def _after_refusal(session: Session, seen: TemplateView, today: date, cost_fen: int) -> TemplateView:
+def _after_refusal(session: Session, seen: TemplateView, today: date, cost: int) -> TemplateView:
     """Return the template as it was edited meanwhile, or raise why nothing of it can be had."""
     row = session.get(CouponTemplate, seen.id, populate_existing=True)
     if row is None or row.state != TemplateState.PUBLISHED:
         raise NotInWindowError
     in_stock = row.stock is None or row.issued < row.stock
-    in_budget = row.budget_fen is None or row.budget_committed_fen + cost_fen <= row.budget_fen
+    in_budget = row.budget_fen is None or row.budget_committed_fen + cost <= row.budget_fen
     if in_stock and in_budget and row.daily_stock is not None and row.day == today and row.day_issued >= row.daily_stock:
         raise SoldOutTodayError
     if not in_stock or row.version == seen.version:

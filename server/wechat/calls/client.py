@@ -16,6 +16,7 @@ from wechatpy import WeChatClient
 from wechatpy.exceptions import WeChatClientException
 
 from server.kernel.errors import DomainError
+from server.wechat.calls.transport import Transport
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
 from server.wechat.token_cache import FreshToken, TokenCache
 
@@ -38,6 +39,7 @@ class Client(WeChatClient):  # type: ignore[misc]  # wechatpy ships no types
     def __init__(self, appid: str, secret: str, base_url: str, tokens: TokenCache) -> None:
         super().__init__(appid, secret, timeout=(CONNECT_SECONDS, READ_SECONDS), auto_retry=False)
         self._base_url = base_url.rstrip("/") + "/"
+        self._http = Transport(self._base_url)
         self.API_BASE_URL = self._base_url
         self.wxa.API_BASE_URL = self._base_url
         self._tokens = tokens
