@@ -10,9 +10,9 @@ import secrets
 import threading
 import time
 from dataclasses import asdict, dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import requests
 from flask import Flask, Response, abort, jsonify, render_template, request
