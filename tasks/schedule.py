@@ -114,6 +114,9 @@ JOBS: tuple[Job, ...] = (
     # Minutes are early enough for people to act on, and no claim ever waits for it.
     Job("coupons.watch_limits", Every(300), "tasks.jobs.coupons:watch_limits"),
     Job("coupons.forget_seeds", Every(600), "tasks.jobs.coupons:forget_seeds"),
+    # At night, when the list's ten thousand a call hinder nobody; the names follow by themselves.
+    Job("channels.walk_followers", Daily(time(4, 30)), "tasks.jobs.channels:walk_followers"),
+    Job("channels.name_followers", MINUTE, "tasks.jobs.channels:name_followers"),
     Job("rewards.time_out_due", MINUTE, "tasks.jobs.rewards:time_out_due"),
     Job("orders.complete_due", Every(600), "tasks.jobs.orders:complete_due"),
     Job("orders.apply_pending", MINUTE, "tasks.jobs.orders:apply_pending"),

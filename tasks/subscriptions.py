@@ -66,6 +66,7 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
         Subscription("triggers.welcome", "tasks.jobs.triggers:on_member_enrolled"),
     ),
     "members.deletion_requested": (Subscription("notifications.deletion_requested", "tasks.jobs.privacy:on_deletion_requested"),),
+    "members.email_code_asked": (Subscription("channels.email_code", "tasks.jobs.channels:send_email_codes", queue=MESSAGES, bulk=True),),
     "points.accrued": (
         Subscription("notifications.points_accrued", "tasks.jobs.notifications:on_points_accrued"),
         Subscription("tiers.check_in_growth", "tasks.jobs.tiers:on_points_accrued"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from flask_babel import gettext
@@ -18,6 +18,8 @@ from admin.base import console_url_or_none, may
 from admin.detail import Moment, Panel
 from admin.formats import Tag
 from admin.listing import Column, Table
+from admin.views.channel_words import CHANNELS, moment_of
+from admin.views.message_words import reason_text
 from admin.views.points import KINDS as ENTRY_KINDS
 from admin.views.points import LOT_STATES
 from admin.views.tier_tables import statement_table
@@ -31,6 +33,7 @@ from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
 from server.members import deletion_queries, merge_queries, session_queries, withdrawals
 from server.members import queries as members
+from server.notifications import attempts
 from server.notifications import queries as notifications
 from server.orders import queries as orders
 from server.points import queries as points
@@ -40,6 +43,8 @@ from server.tiers import queries as tiers
 from server.wechat import withdrawn
 
 _SHOWN = PageRequest(10)
+_TRIED_SHOWN = timedelta(days=90)
+_MOST_TRIED = 30
 
 COUPON_STATES = {
     "issued": Tag(N_("Available"), "green"),
@@ -223,19 +228,23 @@ def _tickets(session: Session, member_id: UUID, _now: datetime) -> Part:
     return Part([Panel(N_("Tickets"), table=table, name="tickets")], moments)
 
 
-def _messages(session: Session, member_id: UUID, _now: datetime) -> Part:
+def _messages(session: Session, member_id: UUID, at: datetime) -> Part:
     rows = notifications.messages(session, notifications.MessageFilter(member_id=member_id), _SHOWN).items
     table = Table(
         [
             Column(N_("Message"), "title", second="body"),
             Column(N_("State"), "state", "tag", tags=MESSAGE_STATES),
+            Column(N_("Channel"), "channel", "tag", tags=CHANNELS),
             Column(N_("Created"), "created_at", "minute"),
             Column(N_("Read"), "read_at", "minute"),
         ],
         rows,
         empty=N_("No messages yet"),
     )
-    return Part([Panel(N_("Messages"), table=table, name="messages")])
+    tried = attempts.of_member(session, member_id, at - _TRIED_SHOWN)
+    newest = list(reversed(tried))[:_MOST_TRIED]
+    log = Panel(N_("Attempts to reach the member"), timeline=[moment_of(one, reason_text(one.reason)) for one in newest])
+    return Part([Panel(N_("Messages"), table=table, name="messages"), *([log] if tried else [])])
 
 
 def _consents(session: Session, member_id: UUID, _now: datetime) -> Part:

@@ -39,6 +39,18 @@ REASONS = {
     "given_up": N_("Given up by staff"),
     "decided_sent": N_("Taken as sent by staff"),
     "sent_again": N_("Sent again by staff"),
+    "no_follower": N_("Does not follow the Official Account"),
+    "no_phone": N_("No phone number"),
+    "no_email": N_("No e-mail address"),
+    "not_connected": N_("The channel is not set up"),
+    "switched_off": N_("All channels switched off for this message"),
+    "bad_number": N_("The phone number is not in use"),
+    "bad_address": N_("The e-mail address does not exist"),
+    "blocked": N_("The phone number refuses our text messages"),
+    "content": N_("The provider refused the text"),
+    "too_often": N_("Too many text messages to this number"),
+    "too_late": N_("Not allowed at this time of day"),
+    "system_error": N_("Trouble at the provider"),
 }
 LABELS = {code: template.label for code, template in REGISTRY.items()}
 
@@ -48,7 +60,13 @@ def reason_text(reason: str | None) -> str:
     if not reason:
         return ""
     known = REASONS.get(reason)
-    return str(gettext(known) if known else gettext("Refused by WeChat (%(code)s)", code=reason.rpartition("_")[2]))
+    if known:
+        return str(gettext(known))
+    if reason.startswith("receipt_"):
+        return str(gettext("Did not arrive (%(code)s)", code=reason.removeprefix("receipt_")))
+    if reason.startswith("rejected_"):
+        return str(gettext("Refused by WeChat (%(code)s)", code=reason.rpartition("_")[2]))
+    return reason
 
 
 def message_label(code: str) -> str:

@@ -11,16 +11,17 @@ from admin.base import ConsoleView, action, console_url_or_none, core, current_a
 from admin.detail import DetailPage, Field, Moment, Panel, Section
 from admin.export import export_list
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
+from admin.views.channel_words import CHANNELS, moment_of, previews, provider_name
 from admin.views.message_card import PAGE, card
 from admin.views.message_flow import WINDOWS, FlowPage, window_asked
 from admin.views.message_words import LABELS, REASONS, STATES, message_label, reason_text
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
 from server.members import queries as members
-from server.notifications import fields, queries, service
+from server.notifications import attempts, fields, queries, service
 from server.notifications.queries import MessageFilter, MessageView
-from server.notifications.rules import Decision
-from server.notifications.templates import TOPIC_NAMES, Topic, spoken
+from server.notifications.rules import Channel, Decision
+from server.notifications.templates import TOPIC_NAMES, MessageTemplate, Topic, spoken
 from server.reporting import messages
 from server.staff.permissions import Permission
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
+    from markupsafe import Markup
     from sqlalchemy.orm import Session
 
 _UNCERTAIN_SHOWN = 20
@@ -102,6 +104,7 @@ class MessagesView(ConsoleView):
                     href=lambda row: console_url_or_none("members.detail", member_id=row.member_id),
                 ),
                 Column(N_("State"), "state", "tag", tags=STATES),
+                *([] if short else [Column(N_("Channel"), "channel", "tag", tags=CHANNELS)]),
                 Column(N_("Reason"), lambda row: reason_text(row.reason)),
                 Column(N_("Made at"), "created_at", "minute"),
                 *([] if short else [Column(N_("Calls"), "attempts", "number", tip=N_("How often WeChat was called."))]),
@@ -139,12 +142,16 @@ class MessagesView(ConsoleView):
                 abort(404)
             names = _names(session, [found])
             chosen = {one.code: one for one in queries.templates(session)}[found.template]
+            tried = attempts.of_message(session, found.id)
         template = queries.template_class(found.template)
         when = fields.moment(found.sent_at or found.created_at, core().settings.zone)
         body = gettext(found.body, **spoken(template, found.texts, gettext))
         way = [Moment(found.created_at, N_("Made"))]
-        way += [Moment(found.sent_at, N_("Taken in by WeChat"))] if found.sent_at else []
-        way += [Moment(found.delivered_at, N_("Arrived"), tone="green")] if found.delivered_at else []
+        way += [moment_of(one, reason_text(one.reason)) for one in tried]
+        # What was sent before attempts were written down has only this.
+        way += [Moment(found.sent_at, N_("Taken in by WeChat"))] if found.sent_at and not tried else []
+        told = any(one.outcome == "delivered" for one in tried)
+        way += [Moment(found.delivered_at, N_("Arrived"), tone="green")] if found.delivered_at and not told else []
         way += [Moment(found.read_at, N_("Read in the inbox"))] if found.read_at else []
         return DetailPage(
             title=message_label(found.template),
@@ -161,18 +168,21 @@ class MessagesView(ConsoleView):
                             href=console_url_or_none("members.detail", member_id=found.member_id),
                         ),
                         Field(N_("Topic"), gettext(TOPIC_NAMES[Topic(found.topic)])),
+                        Field(N_("Channel"), found.channel, "tag", CHANNELS),
+                        Field(N_("Provider"), provider_name(found.provider)),
                         Field(N_("Reason"), reason_text(found.reason)),
                         Field(N_("Calls"), found.attempts, "number"),
+                        Field(N_("Parts of a text message"), found.segments, "number"),
                         Field(N_("Next try"), found.available_at if found.state == "queued" else None, "instant"),
-                        Field(N_("Number at WeChat"), found.msg_id, "code"),
+                        Field(N_("Number at the provider"), found.msg_id, "code"),
                         Field(N_("Business key"), found.key, "code", wide=True),
                         Field(N_("In the inbox"), body, wide=True),
                     ],
                 )
             ],
             panels=[
-                Panel(N_("What happened"), timeline=list(reversed(way))),
-                Panel(N_("On the member's phone"), html=card(template, found.texts, chosen.field_keys, when), side=True),
+                Panel(N_("What happened"), timeline=sorted(way, key=lambda one: one.at, reverse=True)),
+                Panel(N_("On the member's phone"), html=_shown(template, found, chosen.field_keys, when), side=True),
             ],
         ).render(self, template=PAGE)  # fmt: skip
 
@@ -197,6 +207,13 @@ class MessagesView(ConsoleView):
             lambda session: service.decide(session, wanted, decision, reason=reason, actor=actor, now=now()),
             done=N_("The message is settled."),
         )
+
+
+def _shown(template: type[MessageTemplate], found: MessageView, keys: dict[str, str], when: str) -> Markup:
+    """Return the message as the member sees it on the channel it came over."""
+    if found.channel in {Channel.SMS, Channel.EMAIL}:
+        return previews(template, found.texts)
+    return card(template, found.texts, keys, when)
 
 
 def _names(session: Session, rows: Any) -> dict[UUID, str]:

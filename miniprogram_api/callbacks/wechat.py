@@ -45,5 +45,6 @@ def take_push() -> Response:
     event = push.read(request.args, request.get_data(cache=False), _secrets(), at)
     settings = core().settings
     credit = settings.grant_source == "event"
-    core().db.run(lambda session: flow.take_in(session, event, appid=settings.wechat_appid, credit=credit, now=at))
+    lines = core().lines
+    core().db.run(lambda session: flow.take_in(session, event, appid=settings.wechat_appid, credit=credit, now=at, lines=lines))
     return Response("success", content_type="text/plain; charset=utf-8")

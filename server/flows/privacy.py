@@ -20,6 +20,7 @@ from server.kernel.actors import Actor, MemberActor
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
 from server.members import deletion, deletion_queries
+from server.members import queries as member_queries
 from server.notifications import service as notifications
 from server.orders import queries as order_queries
 from server.orders import service as orders
@@ -28,8 +29,8 @@ from server.rewards import queries as reward_queries
 from server.rewards import service as rewards
 from server.rosters import service as rosters
 from server.screening import service as screening
+from server.wechat import followers, session_keys
 from server.wechat import service as wechat
-from server.wechat import session_keys
 
 
 class _Forgetter(Protocol):
@@ -88,6 +89,7 @@ def _forget(session: Session, storage: Storage, records: Sequence[UUID], *, acto
     openids = deletion_queries.openid_indexes(session, list(records))
     wechat.forget_pushes(session, openids)
     session_keys.forget(session, openids)
+    followers.forget_followers(session, member_queries.union_indexes(session, list(records)))
     deletion.erase_records(session, records, now=now)
     for member_id in records:
         for forget in FORGETTERS.values():

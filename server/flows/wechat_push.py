@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from server.kernel.outbox import publish
 from server.notifications import pushes as notifications
+from server.notifications.rules import NO_LINES, Lines
 from server.wechat import events, withdrawn
 from server.wechat import service as wechat
 from server.wechat.push import PushEvent
@@ -29,7 +30,7 @@ def is_known(event: str) -> bool:
     return event in KNOWN or event.startswith(TRADE_PREFIX)
 
 
-def take_in(session: Session, event: PushEvent, *, appid: str, credit: bool, now: datetime) -> bool:
+def take_in(session: Session, event: PushEvent, *, appid: str, credit: bool, now: datetime, lines: Lines = NO_LINES) -> bool:
     """Store one verified push and set in motion what it says, once.
 
     Arguments:
@@ -38,6 +39,7 @@ def take_in(session: Session, event: PushEvent, *, appid: str, credit: bool, now
         appid: the app it came from.
         credit: whether acceptances are credited from these events (``grant_source=event``).
         now: present instant.
+        lines: what other channels are connected, for a message that did not arrive.
 
     Returns:
         False when it was taken in before.
@@ -45,7 +47,7 @@ def take_in(session: Session, event: PushEvent, *, appid: str, credit: bool, now
     push_id = wechat.keep_push(session, event, now=now)
     if push_id is None:
         return False
-    notifications.apply(session, event, appid=appid, credit=credit, now=now)
+    notifications.apply(session, event, appid=appid, credit=credit, now=now, lines=lines)
     told = _news(event)
     if told is not None:
         topic, facts = told

@@ -254,6 +254,14 @@ def openid_of(session: Session, member_id: UUID, appid: str) -> str | None:
     return vault_of(session).open(row.external_sealed, Place("member_identities", "external_sealed", row.id))
 
 
+def union_indexes(session: Session, member_ids: Sequence[UUID]) -> list[str]:
+    """Return the blind indexes under which some members are known over all of the brand's WeChat apps."""
+    statement = sa.select(MemberIdentity.external_index).where(
+        MemberIdentity.member_id.in_(member_ids), MemberIdentity.channel == WECHAT_UNION
+    )
+    return list(session.scalars(statement))
+
+
 @dataclass(frozen=True, slots=True)
 class Reachable:
     """Whether and where a member can be written to. ``openid`` must not leave the server except to WeChat."""

@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 from server.kernel.db import lock_skipping, one_of, update_where, zone_of
 from server.members import queries as members
 from server.members.queries import Reachable
-from server.notifications import grants, queries, rules
+from server.notifications import grants, queries, routing, rules
 from server.notifications.grants import Allowance
 from server.notifications.models import NotificationMessage, NotificationTemplate
-from server.notifications.rules import Channel, State
+from server.notifications.routes import Plan
+from server.notifications.rules import NO_LINES, Channel, Lines, State
 from server.notifications.templates import REGISTRY, MessageTemplate, Topic, page_for, spoken, wechat_data
 
 _REACHABLE = frozenset({"active", "frozen"})
@@ -62,12 +63,22 @@ class _Decided:
 
     claims: list[Claim] = field(default_factory=list)
     reserved: list[grants.Reserved] = field(default_factory=list)
-    held_back: dict[tuple[State, str], list[UUID]] = field(default_factory=dict)
+    stopped: list[tuple[UUID, State, str]] = field(default_factory=list)
     put_off: dict[datetime, list[UUID]] = field(default_factory=dict)
 
 
-def claim(session: Session, ids: Sequence[UUID], *, appid: str, now: datetime, say: Callable[[str], str] = _as_it_is) -> list[Claim]:
-    """Claim messages for sending. Messages that are not due, or in other hands, are left; those that cannot be sent are skipped.
+def claim(
+    session: Session,
+    ids: Sequence[UUID],
+    *,
+    appid: str,
+    now: datetime,
+    say: Callable[[str], str] = _as_it_is,
+    lines: Lines = NO_LINES,
+) -> list[Claim]:
+    """Claim subscribe messages. Messages that are not due, in other hands or on other channels are left.
+
+    Those that cannot be sent go on to the next channel (``routing``), or are skipped.
 
     Arguments:
         session: of a transaction that must be committed before the calls are made.
@@ -75,25 +86,37 @@ def claim(session: Session, ids: Sequence[UUID], *, appid: str, now: datetime, s
         appid: the app whose openids are used.
         now: present instant.
         say: says our own words in the language of WeChat's messages.
+        lines: what other channels are connected.
 
     Returns:
         The calls to make.
     """
     of = NotificationMessage
     statement = (
-        sa.select(of.id, of.member_id, of.template, of.texts, of.attempts)
-        .where(one_of(session, of.id, ids), of.state == State.QUEUED.value, of.available_at <= now)
+        sa.select(of.id, of.member_id, of.template, of.texts, of.attempts, of.tried)
+        .where(
+            one_of(session, of.id, ids),
+            of.state == State.QUEUED.value,
+            of.channel == Channel.SUBSCRIBE.value,
+            of.available_at <= now,
+        )
         .order_by(of.member_id, of.id)
     )
     rows = session.execute(lock_skipping(statement)).all()
     if not rows:
         return []
+    plan = Plan(session, lines)
+    elsewhere = [row.id for row in rows if not row.tried and not row.attempts and plan.route(row.template)[:1] != (Channel.SUBSCRIBE,)]
+    if elsewhere:
+        routing.begin_all(session, elsewhere, plan=plan, now=now)
+        rows = [row for row in rows if row.id not in set(elsewhere)]
     facts = _look(session, rows, appid, now)
     decided = _Decided()
     for row in rows:
         _decide(session, row, facts, decided, say, now)
     grants.reserve_all(session, decided.reserved, now=now)
     _write(session, decided, now)
+    routing.go_on_all(session, decided.stopped, plan=plan, now=now)
     return decided.claims
 
 
@@ -144,7 +167,7 @@ def _decide(session: Session, row: Any, facts: _Facts, decided: _Decided, say: C
     if reason is None and (member is None or member.openid is None):
         reason = "no_wechat"
     if reason is not None or chosen is None or member is None or member.openid is None:
-        decided.held_back.setdefault((State.SKIPPED, reason or "no_wechat"), []).append(row.id)
+        decided.stopped.append((row.id, State.SKIPPED, reason or "no_wechat"))
         return
     if not template.exempt:
         until = rules.quiet_until(now, facts.quiet.get(row.member_id) or rules.DEFAULT_QUIET, zone_of(session))
@@ -154,11 +177,11 @@ def _decide(session: Session, row: Any, facts: _Facts, decided: _Decided, say: C
     try:
         data = wechat_data(template, chosen.field_keys, spoken(template, row.texts, say))
     except (ValueError, KeyError):
-        decided.held_back.setdefault((State.FAILED, "does_not_fit"), []).append(row.id)
+        decided.stopped.append((row.id, State.FAILED, "does_not_fit"))
         return
     allowance = facts.allowances.get((row.member_id, row.template))
     if allowance is None or allowance.available < 1:
-        decided.held_back.setdefault((State.SKIPPED, "no_grant"), []).append(row.id)
+        decided.stopped.append((row.id, State.SKIPPED, "no_grant"))
         return
     allowance.available -= 1
     facts.offers[row.member_id] += int(_counts(template))
@@ -178,8 +201,6 @@ def _obstacle(row: Any, template: type[MessageTemplate], member: Reachable | Non
 
 def _write(session: Session, decided: _Decided, now: datetime) -> None:
     of = NotificationMessage
-    for (state, reason), ids in decided.held_back.items():
-        update_where(session, sa.update(of).where(one_of(session, of.id, ids)).values(state=state.value, reason=reason, updated_at=now))
     for until, ids in decided.put_off.items():
         values = {"available_at": until, "reason": "quiet_hours", "updated_at": now}
         update_where(session, sa.update(of).where(one_of(session, of.id, ids)).values(**values))
@@ -189,6 +210,7 @@ def _write(session: Session, decided: _Decided, now: datetime) -> None:
             "state": State.SENDING.value,
             "reason": None,
             "attempts": of.attempts + 1,
+            "tries": of.tries + 1,
             "lease_until": now + rules.LEASE,
             "updated_at": now,
         }

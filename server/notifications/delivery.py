@@ -16,11 +16,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from server.kernel.db import lock_skipping, one_of, update_where
-from server.notifications import grants, rules
+from server.kernel.db import lock_skipping, one_of
+from server.notifications import attempts, grants, routing, rules
 from server.notifications.claiming import Claim, claim
 from server.notifications.models import NotificationMessage, NotificationReceipt
-from server.notifications.rules import GrantEnd, Outcome, State
+from server.notifications.routes import Plan
+from server.notifications.rules import NO_LINES, Channel, GrantEnd, Lines, Outcome, State
 
 __all__ = ["Claim", "apply_late_receipts", "claim", "expire", "receive_receipt", "settle", "settle_all"]
 
@@ -35,13 +36,13 @@ _SETTLE = (
 )
 
 
-def settle(session: Session, claimed: Claim, outcome: Outcome, *, now: datetime) -> str | None:
+def settle(session: Session, claimed: Claim, outcome: Outcome, *, now: datetime, lines: Lines = NO_LINES) -> str | None:
     """Write down how one call ended; see ``settle_all``.
 
     Returns:
         The message's new state, or None when it was settled before.
     """
-    return settle_all(session, [(claimed, outcome)], now=now).get(claimed.message_id)
+    return settle_all(session, [(claimed, outcome)], now=now, lines=lines).get(claimed.message_id)
 
 
 @dataclass(slots=True)
@@ -57,13 +58,14 @@ class _Settled:
     delivered_at: datetime | None = None
 
 
-def settle_all(session: Session, ended: Sequence[tuple[Claim, Outcome]], *, now: datetime) -> dict[UUID, str]:
+def settle_all(session: Session, ended: Sequence[tuple[Claim, Outcome]], *, now: datetime, lines: Lines = NO_LINES) -> dict[UUID, str]:
     """Write down how calls ended, in as many statements for a hundred as for one.
 
     Arguments:
         session: of a transaction of its own.
         ended: the calls and how they ended.
         now: present instant.
+        lines: what other channels are connected, for those that WeChat refused.
 
     Returns:
         The new state of each message; those that were settled before (by a receipt or a person) are left out.
@@ -71,24 +73,26 @@ def settle_all(session: Session, ended: Sequence[tuple[Claim, Outcome]], *, now:
     outcomes = {claimed.message_id: (claimed, outcome) for claimed, outcome in ended}
     of = _TABLE.c
     found = session.execute(
-        sa.select(of.id, of.member_id, of.template, of.attempts, of.available_at, of.sent_at, of.msg_id)
+        sa.select(of.id, of.member_id, of.template, of.attempts, of.tries, of.available_at, of.sent_at, of.msg_id)
         .where(one_of(session, of.id, list(outcomes)), of.state.in_(_OPEN))
         .order_by(of.member_id, of.id)
         .with_for_update()
     ).all()
     settled: list[_Settled] = []
     ends: list[grants.End] = []
+    tried: list[attempts.Ended] = []
     for row in found:
         claimed, outcome = outcomes[row.id]
         if row.attempts != claimed.attempt:
             continue
-        verdict = rules.judge(outcome, row.attempts)
+        verdict = rules.judge(outcome, row.tries)
         sent = verdict.state is State.SENT
         due = now + verdict.retry_after if verdict.retry_after is not None else row.available_at
         settled.append(
             _Settled(row.id, verdict.state.value, verdict.reason, due, now if sent else row.sent_at, outcome.msg_id if sent else row.msg_id)
         )
         ends.append(grants.End(row.member_id, row.template, row.id, row.attempts, verdict.grant))
+        tried.append(attempts.Ended(row.id, row.member_id, row.attempts, outcome))
     grants.end_all_of(session, ends, now=now)
     _apply_known_receipts(session, settled)
     if settled:
@@ -108,6 +112,14 @@ def settle_all(session: Session, ended: Sequence[tuple[Claim, Outcome]], *, now:
                 for each in settled
             ],
         )
+    attempts.note_subscribe(session, tried, now=now)
+    stopped = [(each.message_id, State.FAILED, each.reason) for each in settled if each.state == State.FAILED.value]
+    if stopped:
+        routing.go_on_all(session, stopped, plan=Plan(session, lines), now=now)
+        again = sa.select(NotificationMessage.id, NotificationMessage.state).where(
+            one_of(session, NotificationMessage.id, [message_id for message_id, _, _ in stopped])
+        )
+        return {each.message_id: each.state for each in settled} | {row.id: row.state for row in session.execute(again)}
     return {each.message_id: each.state for each in settled}
 
 
@@ -128,24 +140,21 @@ def expire(session: Session, *, now: datetime, limit: int = 500) -> int:
         How many there were.
     """
     statement = (
-        sa.select(NotificationMessage.id)
+        sa.select(NotificationMessage)
         .where(NotificationMessage.state == State.SENDING.value, NotificationMessage.lease_until <= now)
         .order_by(NotificationMessage.lease_until)
         .limit(limit)
+        .execution_options(populate_existing=True)
     )
-    ids = session.scalars(lock_skipping(statement)).all()
-    if not ids:
-        return 0
-    values = {"state": State.UNCERTAIN.value, "reason": "broken_off", "lease_until": None, "updated_at": now}
-    return update_where(
-        session,
-        sa.update(NotificationMessage)
-        .where(NotificationMessage.id.in_(ids), NotificationMessage.state == State.SENDING.value)
-        .values(**values),
-    )
+    rows = session.scalars(lock_skipping(statement)).all()
+    for row in rows:
+        attempts.note(session, row, routing.PROVIDER_OF[Channel(row.channel)], "unknown", "broken_off", now)
+        row.state, row.reason, row.lease_until, row.updated_at = State.UNCERTAIN.value, "broken_off", None, now
+    session.flush()
+    return len(rows)
 
 
-def apply_late_receipts(session: Session, *, now: datetime, limit: int = 500) -> int:
+def apply_late_receipts(session: Session, *, now: datetime, limit: int = 500, lines: Lines = NO_LINES) -> int:
     """Apply receipts that came while the call they belong to was being written down.
 
     Returns:
@@ -158,14 +167,21 @@ def apply_late_receipts(session: Session, *, now: datetime, limit: int = 500) ->
     for message_id, error_code, occurred_at in found:
         row = _locked(session, message_id)
         if row is not None and row.state == State.SENT.value:
-            _apply_receipt(row, error_code, occurred_at)
-            row.updated_at = now
+            routing.report(session, row, error_code, occurred_at, plan=Plan(session, lines), now=now)
     session.flush()
     return len(found)
 
 
 def receive_receipt(
-    session: Session, member_id: UUID | None, template: str, *, msg_id: str, error_code: str, occurred_at: datetime, now: datetime
+    session: Session,
+    member_id: UUID | None,
+    template: str,
+    *,
+    msg_id: str,
+    error_code: str,
+    occurred_at: datetime,
+    now: datetime,
+    lines: Lines = NO_LINES,
 ) -> None:
     """Take in WeChat's word on the delivery of a message.
 
@@ -175,8 +191,7 @@ def receive_receipt(
     if row is not None:
         message = _locked(session, row)
         if message is not None and message.state == State.SENT.value:
-            _apply_receipt(message, error_code, occurred_at)
-            message.updated_at = now
+            routing.report(session, message, error_code, occurred_at, plan=Plan(session, lines), now=now)
         session.flush()
         return
     if member_id is None:
@@ -185,6 +200,7 @@ def receive_receipt(
         sa.select(NotificationMessage.id).where(
             NotificationMessage.member_id == member_id,
             NotificationMessage.template == template,
+            NotificationMessage.channel == Channel.SUBSCRIBE.value,
             NotificationMessage.msg_id.is_(None),
             NotificationMessage.state.in_((State.UNCERTAIN.value, State.SENDING.value, State.SENT.value)),
         )
@@ -193,12 +209,11 @@ def receive_receipt(
     if message is None or message.state != State.UNCERTAIN.value:
         return
     message.msg_id, message.sent_at, message.state, message.reason = msg_id, occurred_at, State.SENT.value, None
-    _apply_receipt(message, error_code, occurred_at)
-    message.updated_at = now
+    routing.report(session, message, error_code, occurred_at, plan=Plan(session, lines), now=now)
     grants.end(session, message.member_id, message.template, GrantEnd.SPEND, message_id=message.id, attempt=message.attempts, now=now)
 
 
-def _apply_receipt(row: NotificationMessage | _Settled, error_code: str, occurred_at: datetime) -> None:
+def _apply_receipt(row: _Settled, error_code: str, occurred_at: datetime) -> None:
     if error_code == _RECEIPT_GOOD:
         row.state, row.reason, row.delivered_at = State.DELIVERED.value, None, occurred_at
     else:

@@ -12,6 +12,7 @@ from server.kernel.ids import uuid7
 from server.members import queries as members
 from server.notifications import delivery, grants, queries
 from server.notifications.models import NotificationReceipt
+from server.notifications.rules import NO_LINES, Lines
 from server.wechat.push import PushEvent, PushItem
 
 POPUP = "subscribe_msg_popup_event"
@@ -20,7 +21,7 @@ SENT = "subscribe_msg_sent_event"
 EVENTS = frozenset({POPUP, CHANGE, SENT})
 
 
-def apply(session: Session, event: PushEvent, *, appid: str, credit: bool, now: datetime) -> None:
+def apply(session: Session, event: PushEvent, *, appid: str, credit: bool, now: datetime, lines: Lines = NO_LINES) -> None:
     """Do what a push says about messages; one that says nothing about them changes nothing.
 
     Arguments:
@@ -29,6 +30,7 @@ def apply(session: Session, event: PushEvent, *, appid: str, credit: bool, now: 
         appid: the app it came from.
         credit: whether acceptances are credited from these events (``grant_source=event``).
         now: present instant.
+        lines: what other channels are connected, for a message that did not arrive.
     """
     if event.event not in EVENTS:
         return
@@ -36,14 +38,22 @@ def apply(session: Session, event: PushEvent, *, appid: str, credit: bool, now: 
     for item in event.items:
         code = queries.code_of(session, item.get("TemplateId"))
         if code is not None:
-            _take_item(session, event, item, member_id, code, credit=credit, now=now)
+            _take_item(session, event, item, member_id, code, credit=credit, now=now, lines=lines)
 
 
 def _take_item(
-    session: Session, event: PushEvent, item: PushItem, member_id: UUID | None, code: str, *, credit: bool, now: datetime
+    session: Session,
+    event: PushEvent,
+    item: PushItem,
+    member_id: UUID | None,
+    code: str,
+    *,
+    credit: bool,
+    now: datetime,
+    lines: Lines,
 ) -> None:
     if event.event == SENT:
-        _take_receipt(session, item, member_id, code, event.occurred_at, now)
+        _take_receipt(session, item, member_id, code, event.occurred_at, lines=lines, now=now)
         return
     if member_id is None:
         return
@@ -54,11 +64,15 @@ def _take_item(
         grants.empty(session, member_id, code, event_key=f"change:{event.key}:{code}", now=now)
 
 
-def _take_receipt(session: Session, item: PushItem, member_id: UUID | None, code: str, occurred_at: datetime, now: datetime) -> None:
+def _take_receipt(
+    session: Session, item: PushItem, member_id: UUID | None, code: str, occurred_at: datetime, *, lines: Lines, now: datetime
+) -> None:
     msg_id, error_code = item.get("MsgID"), item.get("ErrorCode") or "0"
     if not msg_id:
         return
     # Kept even when no message is known by it yet: the receipt may be here before our own call has returned.
     values = {"id": uuid7(), "msg_id": msg_id[:64], "error_code": error_code[:16], "occurred_at": occurred_at}
     insert_if_absent(session, NotificationReceipt, values)
-    delivery.receive_receipt(session, member_id, code, msg_id=msg_id[:64], error_code=error_code[:16], occurred_at=occurred_at, now=now)
+    delivery.receive_receipt(
+        session, member_id, code, msg_id=msg_id[:64], error_code=error_code[:16], occurred_at=occurred_at, now=now, lines=lines
+    )

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from server.kernel.db import one_of
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
+from server.members import queries as members
 from server.notifications.errors import TemplateUnknownError
 from server.notifications.models import (
     NotificationGrant,
@@ -21,7 +22,7 @@ from server.notifications.models import (
     NotificationQuietHours,
     NotificationTemplate,
 )
-from server.notifications.rules import Channel
+from server.notifications.rules import NEEDS_CONSENT, Channel
 from server.notifications.templates import REGISTRY, TOPIC_NAMES, MessageTemplate, Topic
 
 _MOST_ASKED = 3
@@ -59,6 +60,10 @@ class MessageView:
     texts: dict[str, str]
     state: str
     reason: str | None
+    channel: str
+    tried: str
+    provider: str | None
+    segments: int | None
     attempts: int
     msg_id: str | None
     available_at: datetime
@@ -209,7 +214,7 @@ def preferences(session: Session, member_id: UUID) -> Preferences:
             topic.value,
             TOPIC_NAMES[topic],
             channel.value,
-            required(topic, channel) or chosen.get((topic.value, channel.value), True),
+            required(topic, channel) or chosen.get((topic.value, channel.value), _by_default(session, member_id, topic, channel)),
             required(topic, channel),
         )
         for topic in Topic
@@ -258,7 +263,13 @@ def allowed(session: Session, member_id: UUID, topic: Topic, channel: Channel) -
         NotificationPreference.channel == channel.value,
     )
     chosen = session.scalar(statement)
-    return True if chosen is None else bool(chosen)
+    return _by_default(session, member_id, topic, channel) if chosen is None else bool(chosen)
+
+
+def _by_default(session: Session, member_id: UUID, topic: Topic, channel: Channel) -> bool:
+    if topic is not Topic.OFFERS or channel not in NEEDS_CONSENT:
+        return True
+    return members.has_consented(session, member_id, "marketing")
 
 
 # --- Staff's side ---
@@ -277,6 +288,10 @@ def _view(row: NotificationMessage) -> MessageView:
         texts=row.texts,
         state=row.state,
         reason=row.reason,
+        channel=row.channel,
+        tried=row.tried,
+        provider=row.provider,
+        segments=row.segments,
         attempts=row.attempts,
         msg_id=row.msg_id,
         available_at=row.available_at,

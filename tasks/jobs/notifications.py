@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -34,6 +35,7 @@ from server.points import queries as points
 from server.rewards import queries as rewards
 from server.wechat import troubles
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
+from tasks.jobs import channels
 from tasks.jobs.sweeps import in_batches
 
 if TYPE_CHECKING:
@@ -212,8 +214,8 @@ def deliver_batch(core: Core, ids: Sequence[UUID], *, threads: int = 1) -> int:
     waiting, sent = list(ids), 0
     while waiting and (gate := _gate(core)) is not Gate.OPEN:
         if gate is Gate.SHUT:
-            # They stay queued and due; the job of the minute comes back to them.
-            return sent
+            # They stay queued and due; the job of the minute comes back to them. Other channels need not wait for WeChat.
+            return sent + channels.deliver(core, waiting, in_chinese)
         sent += _lane(core, iter([waiting[:1]]), 1, threading.Event(), trying=True)
         waiting = waiting[1:]
     return sent + _in_lanes(core, waiting, threads)
@@ -253,10 +255,11 @@ def _lane(core: Core, chunks: Iterator[Sequence[UUID]], threads: int, stop: thre
     sent = 0
     with ThreadPoolExecutor(threads, "call") as pool:
         for chunk in chunks:
-            if stop.is_set() or not (trying or _gate(core) is Gate.OPEN):
+            if stop.is_set():
                 break
-            refused = threading.Event()
-            calling = {pool.submit(_call_unless, refused, core, claimed): claimed for claimed in _claim(core, chunk)}
+            refused, calling = threading.Event(), {}
+            if trying or _gate(core) is Gate.OPEN:
+                calling = {pool.submit(_call_unless, refused, core, claimed): claimed for claimed in _claim(core, chunk)}
             while calling:
                 # One call that hangs must not keep what is known of the others from being written down: a kill would make all uncertain.
                 done, _ = wait(calling, timeout=_SETTLE_PAUSE_SECONDS)
@@ -264,12 +267,14 @@ def _lane(core: Core, chunks: Iterator[Sequence[UUID]], threads: int, stop: thre
                     ended = [(calling.pop(call), call.result()) for call in done]
                     _settle(core, ended)
                     sent += sum(outcome.kind == "sent" for _, outcome in ended)
+            # What went on to another channel just now, or waited there, whether WeChat takes messages or not.
+            sent += channels.deliver(core, chunk, in_chinese)
     return sent
 
 
 def _call_unless(refused: threading.Event, core: Core, claimed: Claim) -> Outcome:
     """Make a call, unless WeChat has refused all of us since they were claimed: then the rest is not even tried."""
-    outcome = Outcome("not_done", "paused") if refused.is_set() else _call(core, claimed)
+    outcome = Outcome("not_done", "paused") if refused.is_set() else _timed(core, claimed)
     if outcome.kind == "misconfigured" or outcome.reason == "quota":
         refused.set()
     return outcome
@@ -292,8 +297,8 @@ def _gate(core: Core) -> Gate:
 
 
 def _claim(core: Core, ids: Sequence[UUID]) -> list[Claim]:
-    appid, now = core.wechat.appid, core.clock.now()
-    return core.db.run(lambda session: delivery.claim(session, ids, appid=appid, now=now, say=in_chinese))
+    appid, now, lines = core.wechat.appid, core.clock.now(), core.lines
+    return core.db.run(lambda session: delivery.claim(session, ids, appid=appid, now=now, say=in_chinese, lines=lines))
 
 
 def _settle(core: Core, ended: list[tuple[Claim, Outcome]]) -> None:
@@ -304,7 +309,7 @@ def _settle(core: Core, ended: list[tuple[Claim, Outcome]]) -> None:
     until = time.monotonic() + SETTLE_SECONDS
     while True:
         try:
-            states = core.db.run(lambda session: delivery.settle_all(session, ended, now=core.clock.now()))
+            states = core.db.run(lambda session: delivery.settle_all(session, ended, now=core.clock.now(), lines=core.lines))
             break
         except DBAPIError as error:
             # A server that is away refuses the connection, which invalidates none; whatever else is operational passes too.
@@ -317,6 +322,12 @@ def _settle(core: Core, ended: list[tuple[Claim, Outcome]]) -> None:
             _log.info(
                 "notification.not_sent", message_id=str(claimed.message_id), state=states.get(claimed.message_id), reason=outcome.reason
             )
+
+
+def _timed(core: Core, claimed: Claim) -> Outcome:
+    begun = time.perf_counter()
+    outcome = _call(core, claimed)
+    return replace(outcome, milliseconds=int((time.perf_counter() - begun) * 1000))
 
 
 def _call(core: Core, claimed: Claim) -> Outcome:
@@ -341,7 +352,9 @@ def sweep(core: Core, period: datetime | None = None) -> int:  # noqa: ARG001 - 
         How many messages changed.
     """
     expired = in_batches(core, lambda session, now, limit: delivery.expire(session, now=now, limit=limit))
-    return expired + in_batches(core, lambda session, now, limit: delivery.apply_late_receipts(session, now=now, limit=limit))
+    lines = core.lines
+    late = in_batches(core, lambda session, now, limit: delivery.apply_late_receipts(session, now=now, limit=limit, lines=lines))
+    return expired + late
 
 
 @cache

@@ -509,6 +509,8 @@ KEPT = {
     "coupon_trigger_gifts": "which coupon a rule gave, by number", "coupons": "voided; holds no personal data", "member_consents": "the proof of what was agreed to; no personal data",
     "member_deletions": "the proof of the deletion; its reason is blanked", "member_merges": "ids only",
     "member_tiers": "a tier and a date", "tier_changes": "a tier and a date",
+    "member_emails": "emptied", "member_email_codes": "emptied",
+    "notification_attempts": "over which channel what was tried, by number",
     "notification_grants": "counts", "notification_grant_entries": "counts",
     "points_accounts": "the ledger, pseudonymous", "points_entries": "the ledger", "points_postings": "the ledger",
     "reward_redemptions": "the receiver is blanked", "growth_accounts": "numbers", "growth_entries": "numbers", "tier_gifts": "what was given for a tier",

@@ -10,18 +10,26 @@ from zoneinfo import ZoneInfo
 from flask import Flask, Response, abort, g, jsonify, render_template, request
 
 from server.wechat.emulator import content, links, outbound, sessions, templates, upkeep
+from server.wechat.emulator.account import Account, add_account
 from server.wechat.emulator.platform import TEMPLATES, Fault, Platform, PlatformError
 from server.wechat.emulator.requests import body_of, body_with_token
 
 _ZONE = ZoneInfo("Asia/Shanghai")
 
 
-def create_app(platform: Platform, target: outbound.PushTarget | None = None) -> Flask:
+def create_app(
+    platform: Platform,
+    target: outbound.PushTarget | None = None,
+    account: Account | None = None,
+    account_target: outbound.PushTarget | None = None,
+) -> Flask:
     """Build the application.
 
     Arguments:
         platform: rules and memory.
         target: where events are pushed to, or None for none.
+        account: the brand's Official Account, or None for none.
+        account_target: where its events are pushed to.
     """
     app = Flask(__name__)
     app.jinja_env.filters["clock"] = lambda at: datetime.fromtimestamp(at, _ZONE).strftime("%m-%d %H:%M:%S")
@@ -50,7 +58,9 @@ def create_app(platform: Platform, target: outbound.PushTarget | None = None) ->
     def refused(error: PlatformError) -> Response:
         return _refused(platform, error)
 
-    _add_credentials(app, platform)
+    _add_credentials(app, platform, account)
+    if account is not None:
+        add_account(app, account, account_target)
     _add_calls(app, platform, target)
     content.add_calls(app, platform, target)
     sessions.add_calls(app, platform)
@@ -68,12 +78,13 @@ def _refused(platform: Platform, error: PlatformError) -> Response:
     return jsonify(errcode=error.errcode, errmsg=f"{error.errmsg} rid: {rid}")
 
 
-def _add_credentials(app: Flask, platform: Platform) -> None:
+def _add_credentials(app: Flask, platform: Platform, account: Account | None) -> None:
     @app.post("/cgi-bin/stable_token")
     def stable_token() -> Response:
         body = body_of()
         force = bool(body.get("force_refresh"))
-        return jsonify(platform.stable_token(str(body.get("appid")), str(body.get("secret")), force=force))
+        asked = account if account is not None and body.get("appid") == account.appid else platform
+        return jsonify(asked.stable_token(str(body.get("appid")), str(body.get("secret")), force=force))
 
     @app.get("/sns/jscode2session")
     def jscode2session() -> Response:
