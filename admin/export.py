@@ -109,12 +109,18 @@ def xlsx_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> 
     return _file(out.getvalue(), f"{name}.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 
 
-def export_button(view: ConsoleView) -> RowAction:
-    """Return the button that downloads what a list shows, with the search as it was asked; the view has an ``export`` action."""
+def export_button(view: ConsoleView, **values: str) -> RowAction:
+    """Return the button that downloads what a list shows, with the search as it was asked; the view has an ``export`` action.
+
+    Arguments:
+        view: the list's.
+        values: what the action's address names.
+    """
     query = request.query_string.decode("ascii", "ignore")
+    address = view.url_to("export", **values)
     return RowAction(
         N_("Export"),
-        f"{view.url_to('export')}?{query}" if query else view.url_to("export"),
+        f"{address}?{query}" if query else address,
         Permission.EXPORTS_CREATE,
         post=True,
         reason=True,

@@ -15,7 +15,7 @@ from admin.feedback_labels import CLOSE_REASONS, DEADLINES, STATES
 from admin.formats import tag_of, translated
 from server.feedback import desk_queries, queries
 from server.feedback.desk_queries import CannedReplyView, QueueFilter
-from server.feedback.queries import MoveView, TicketDetail, TicketView
+from server.feedback.queries import MessageView, MoveView, TicketDetail, TicketView
 from server.feedback.rules import DeadlineState, State, allowed_steps
 from server.files import service as files
 from server.kernel.pagination import PageRequest
@@ -53,6 +53,7 @@ class Said:
     author: str
     content: str
     photos: Sequence[Photo] = ()
+    review: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ def _conversation(detail: TicketDetail, secret_key: str, now: datetime) -> list[
         ]
         kind = "note" if message.internal else ("member" if message.author_kind in {"member", "partner"} else "staff")
         author = message.author_name or (gettext("Member") if message.author_kind == "member" else gettext("System"))
-        entries.append(Said(message.created_at, kind, author, message.content, photos))
+        entries.append(Said(message.created_at, kind, author, message.content, photos, _review(message)))
     entries += [Said(move.occurred_at, "move", _by(move), _moved(move)) for move in detail.moves]
     entries += [
         Said(
@@ -183,6 +184,16 @@ def _conversation(detail: TicketDetail, secret_key: str, now: datetime) -> list[
         for rating in detail.ratings
     ]
     return sorted(entries, key=lambda entry: entry.at)
+
+
+def _review(message: MessageView) -> str:
+    """Return what the content review says of a message, in words; empty where it says nothing."""
+    found = [
+        gettext("Hidden by the content review") if message.hidden else "",
+        gettext("Waits for the content review") if message.check in {"waiting", "held"} else "",
+        gettext("%(count)d pictures hidden by the content review", count=message.hidden_uploads) if message.hidden_uploads else "",
+    ]
+    return " · ".join(filter(None, found))
 
 
 def _by(move: MoveView) -> str:

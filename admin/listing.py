@@ -32,6 +32,7 @@ class Column:
         second_label: English msgid, that column's heading.
         tip: English msgid that explains the column.
         permission: shown only to who holds it.
+        icon: stands for a ``picture`` where there is none.
     """
 
     label: str
@@ -43,6 +44,7 @@ class Column:
     second_label: str = ""
     tip: str | None = None
     permission: Permission | None = None
+    icon: str = "gift"
 
     @property
     def numeric(self) -> bool:

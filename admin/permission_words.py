@@ -60,6 +60,8 @@ AREAS: tuple[tuple[str, dict[Permission, PermissionWords]], ...] = (
             _P.RISK_READ: PermissionWords(N_("See risk control"), N_("The block list, velocity rules, and what was refused.")),
             _P.RISK_EDIT: PermissionWords(N_("Set risk control"), N_("Put on the block list, take off it, and change the rules.")),
             _P.RISK_RELEASE: PermissionWords(N_("Release refusals"), N_("Let a member through whom risk control stopped.")),
+            _P.SEGMENTS_READ: PermissionWords(N_("See segments"), N_("The rules that choose members, how many, and who they are.")),
+            _P.SEGMENTS_EDIT: PermissionWords(N_("Set segments"), N_("Write the rules that choose members, and have their lists built.")),
         },
     ),
     (
@@ -73,6 +75,10 @@ AREAS: tuple[tuple[str, dict[Permission, PermissionWords]], ...] = (
         N_("Customer service"),
         {
             _P.TICKETS_READ: PermissionWords(N_("See tickets"), N_("The queue, tickets, canned replies and service figures.")),
+            _P.CONTENT_READ: PermissionWords(
+                N_("See the content review"), N_("What members wrote or showed that WeChat could not vouch for.")
+            ),
+            _P.CONTENT_DECIDE: PermissionWords(N_("Decide the content review"), N_("Allow or refuse what members wrote or showed.")),
             _P.TICKETS_WORK: PermissionWords(N_("Work on tickets"), N_("Open, assign, answer and close tickets; write canned replies.")),
         },
     ),

@@ -95,6 +95,31 @@ class Settings(BaseSettings):
     kuaidi100_salt: str = "demo-kuaidi100-salt"
     kuaidi100_api_base: str = "https://poll.kuaidi100.com/"
 
+    official_account_appid: str = ""
+    official_account_secret: str = ""
+    official_account_push_token: str = ""
+    official_account_push_aes_key: str = ""
+
+    brand_name: str = "会伴"
+    sms_providers: str = ""
+    sms_sign: str = ""
+    sms_callback_secret: str = "demo-sms-callback-secret"  # noqa: S105 - the demonstration's, refused in production with a provider
+    aliyun_sms_key_id: str = ""
+    aliyun_sms_key_secret: str = ""
+    aliyun_sms_api_base: str = "https://dysmsapi.aliyuncs.com/"
+    tencent_sms_secret_id: str = ""
+    tencent_sms_secret_key: str = ""
+    tencent_sms_app_id: str = ""
+    tencent_sms_region: str = "ap-guangzhou"
+    tencent_sms_api_base: str = "https://sms.tencentcloudapi.com/"
+
+    smtp_host: str = ""
+    smtp_port: int = Field(default=465, ge=1, le=65535)
+    smtp_security: Literal["tls", "starttls", "none"] = "tls"
+    smtp_user: str = ""
+    smtp_password: str = ""
+    mail_from: str = ""
+
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     public_base_url: str = ""
@@ -133,6 +158,16 @@ class Settings(BaseSettings):
     def files_dir(self) -> Path:
         """Return where uploads and exports lie on this machine."""
         return self.data_dir / "files"
+
+    @property
+    def outbound_dir(self) -> Path:
+        """Return where the stand-ins for text messages and e-mail keep what they took in."""
+        return self.data_dir / "outbound"
+
+    @property
+    def sms_provider_names(self) -> tuple[str, ...]:
+        """Return the providers of text messages in the order in which they are tried."""
+        return tuple(name.strip() for name in self.sms_providers.split(",") if name.strip())
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -176,6 +211,30 @@ def _malformed(settings: Settings) -> list[str]:
         problems.append(f"HUIBAN_TIMEZONE: no such time zone: {settings.timezone}")
     if not settings.wechat_api_base.startswith(("http://", "https://")):
         problems.append("HUIBAN_WECHAT_API_BASE: must be an http(s) address")
+    return [*problems, *_half_set(settings)]
+
+
+# What each provider needs beside its name; half of it would be found out only by the first message.
+_SMS_NEEDS: dict[str, tuple[str, ...]] = {
+    "aliyun": ("sms_sign", "aliyun_sms_key_id", "aliyun_sms_key_secret"),
+    "tencent": ("sms_sign", "tencent_sms_secret_id", "tencent_sms_secret_key", "tencent_sms_app_id"),
+}
+_OFFICIAL_ACCOUNT_NEEDS = ("official_account_secret", "official_account_push_token", "official_account_push_aes_key")
+
+
+def _half_set(settings: Settings) -> list[str]:
+    problems = []
+    needed: list[tuple[str, str]] = []
+    for name in settings.sms_provider_names:
+        if name not in _SMS_NEEDS:
+            problems.append(f"HUIBAN_SMS_PROVIDERS: no such provider: {name} (aliyun, tencent)")
+        needed += [(variable, f"the text messages of {name}") for variable in _SMS_NEEDS.get(name, ())]
+    if settings.smtp_host:
+        needed.append(("mail_from", "HUIBAN_SMTP_HOST"))
+    if settings.official_account_appid:
+        needed += [(variable, "HUIBAN_OFFICIAL_ACCOUNT_APPID") for variable in _OFFICIAL_ACCOUNT_NEEDS]
+    missing = {variable: why for variable, why in needed if not getattr(settings, variable)}
+    problems += [f"HUIBAN_{variable.upper()}: must be set for {why}" for variable, why in missing.items()]
     return problems
 
 
@@ -197,6 +256,21 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
         problems.append("HUIBAN_WECHAT_API_BASE: must be https in production")
     if not settings.kuaidi100_key or settings.kuaidi100_salt == Settings.model_fields["kuaidi100_salt"].default:
         problems.append("HUIBAN_KUAIDI100_SALT: must be set, with HUIBAN_KUAIDI100_KEY, in production")
+    problems += _unsafe_senders(settings)
     if settings.data_dir.exists() and stat.S_IMODE(settings.data_dir.stat().st_mode) & stat.S_IWOTH:
         problems.append(f"HUIBAN_DATA_DIR: {settings.data_dir} can be written by everybody")
+    return problems
+
+
+def _unsafe_senders(settings: Settings) -> list[str]:
+    problems = []
+    if settings.sms_provider_names and settings.sms_callback_secret == Settings.model_fields["sms_callback_secret"].default:
+        problems.append("HUIBAN_SMS_CALLBACK_SECRET: must be set to a value of your own in production")
+    if settings.smtp_host and settings.smtp_security == "none":
+        problems.append("HUIBAN_SMTP_SECURITY: must be tls or starttls in production")
+    problems += [
+        f"HUIBAN_{name.upper()}: must be https in production"
+        for name in ("aliyun_sms_api_base", "tencent_sms_api_base")
+        if not getattr(settings, name).startswith("https://")
+    ]
     return problems

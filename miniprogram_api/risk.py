@@ -27,5 +27,14 @@ def refused(session: Session, way: Way, *, address: str | None = None) -> tuple[
     """
     if service.ask(session, member_id(), way, address=address, now=now()) is None:
         return None
+    return _refusal()
+
+
+def held(session: Session, way: Way) -> tuple[int, dict[str, Any]] | None:
+    """Likewise for what is only counted afterwards: it is refused to members who are held already."""
+    return None if service.ask_held(session, member_id(), way, now=now()) is None else _refusal()
+
+
+def _refusal() -> tuple[int, dict[str, Any]]:
     error = RiskHeldError()
     return error.status, document_of(error)

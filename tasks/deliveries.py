@@ -92,12 +92,26 @@ def _guarded(core: Core, ids: list[UUID], work: Callable[[], int]) -> int:
     except BaseTimeoutException:
         # RQ's alarm: the whole job is out of time. Swallowed here it would go on until the worker is killed.
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its deliveries' failure, not the batch's
+    except Exception as error:
+        if _out_of_time(error):
+            raise
+        # Whatever else a handler raises is its deliveries' failure, not the batch's.
         text = describe(error)
         _log.warning("delivery.failed", delivery_ids=[str(one) for one in ids], error=text, exc_info=not isinstance(error, DomainError))
         for delivery_id in ids:
             core.db.run(partial(_fail, delivery_id=delivery_id, error=text, now=core.clock.now()))
         return 0
+
+
+def _out_of_time(error: BaseException) -> bool:
+    """Tell whether RQ's alarm is behind an error.
+
+    When it goes off in the middle of a statement, what arrives here is what it did there: a connection that cannot be rolled back.
+    """
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, BaseTimeoutException):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
 
 
 def _run_one(core: Core, delivery_id: UUID, subscription: Subscription) -> int:

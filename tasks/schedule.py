@@ -114,6 +114,9 @@ JOBS: tuple[Job, ...] = (
     # Minutes are early enough for people to act on, and no claim ever waits for it.
     Job("coupons.watch_limits", Every(300), "tasks.jobs.coupons:watch_limits"),
     Job("coupons.forget_seeds", Every(600), "tasks.jobs.coupons:forget_seeds"),
+    # At night, when the list's ten thousand a call hinder nobody; the names follow by themselves.
+    Job("channels.walk_followers", Daily(time(4, 30)), "tasks.jobs.channels:walk_followers"),
+    Job("channels.name_followers", MINUTE, "tasks.jobs.channels:name_followers"),
     Job("rewards.time_out_due", MINUTE, "tasks.jobs.rewards:time_out_due"),
     Job("orders.complete_due", Every(600), "tasks.jobs.orders:complete_due"),
     Job("orders.apply_pending", MINUTE, "tasks.jobs.orders:apply_pending"),
@@ -123,14 +126,27 @@ JOBS: tuple[Job, ...] = (
     Job("feedback.close_silent", HOUR, "tasks.jobs.feedback:close_silent"),
     Job("notifications.deliver_due", MINUTE, "tasks.jobs.sending:send_due"),
     Job("notifications.sweep", MINUTE, "tasks.jobs.notifications:sweep"),
+    Job("messages.roll_up", MINUTE, "tasks.jobs.message_figures:roll_up"),
+    Job("messages.watch", MINUTE, "tasks.jobs.message_figures:watch"),
+    # A forecast is planned with, not steered by: the hour keeps its one heavy statement for each topic rare.
+    Job("messages.build_reach", HOUR, "tasks.jobs.message_figures:build_reach"),
+    Job("messages.sum_up_allowances", Every(300), "tasks.jobs.message_figures:sum_up_allowances"),
     Job("birthdays.celebrate", HOUR, "tasks.jobs.birthdays:celebrate"),
+    Job("festivals.celebrate", Every(300), "tasks.jobs.festivals:celebrate"),
     # At an hour at which a message wakes nobody; what one run cannot do, and days that were missed, the next run does.
     Job("triggers.win_back", Daily(time(10, 10)), "tasks.jobs.triggers:win_back"),
+    # A segment that staff just wrote or asked for is built within a minute; the others when their lists are as old as they may be.
+    Job("segments.build_due", MINUTE, "tasks.jobs.segments:build_due"),
+    Job("segments.sweep", HOUR, "tasks.jobs.segments:sweep"),
     Job("approvals.expire_due", HOUR, "tasks.jobs.approvals:expire_due"),
     Job("audit.seal", MINUTE, "tasks.jobs.audit:seal"),
     Job("idempotency.forget", HOUR, "tasks.jobs.outbox:forget_idempotency"),
     Job("outbox.forget", HOUR, "tasks.jobs.outbox:forget_done"),
     Job("members.erase_due", Every(600), "tasks.jobs.privacy:erase_due"),
+    Job("screening.ask_due", MINUTE, "tasks.jobs.screening:ask_due"),
+    Job("members.delete_held", HOUR, "tasks.jobs.wechat:carry_out_held"),
+    # Before the day's work begins, so that a template that went away is seen before a campaign fails by it.
+    Job("notifications.sync_templates", Daily(time(8, 30)), "tasks.jobs.wechat:sync_templates"),
     Job("retention.forget", HOUR, "tasks.jobs.retention:forget"),
 )
 

@@ -66,6 +66,7 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
         Subscription("triggers.welcome", "tasks.jobs.triggers:on_member_enrolled"),
     ),
     "members.deletion_requested": (Subscription("notifications.deletion_requested", "tasks.jobs.privacy:on_deletion_requested"),),
+    "members.email_code_asked": (Subscription("channels.email_code", "tasks.jobs.channels:send_email_codes", queue=MESSAGES, bulk=True),),
     "points.accrued": (
         Subscription("notifications.points_accrued", "tasks.jobs.notifications:on_points_accrued"),
         Subscription("tiers.check_in_growth", "tasks.jobs.tiers:on_points_accrued"),
@@ -111,12 +112,17 @@ SUBSCRIPTIONS: dict[str, tuple[Subscription, ...]] = {
         Subscription("tiers.rating_growth", "tasks.jobs.tiers:on_ticket_rated"),
         Subscription("points.rating", "tasks.jobs.points:on_ticket_rated"),
     ),
+    "screening.check_wanted": (Subscription("screening.ask", "tasks.jobs.screening:ask_wanted", queue=MESSAGES, bulk=True),),
+    "screening.content_refused": (Subscription("notifications.content_refused", "tasks.jobs.screening:on_content_refused"),),
+    "wechat.media_checked": (Subscription("screening.media_checked", "tasks.jobs.screening:on_media_checked"),),
     "tiers.changed": (
         Subscription("tiers.gift", "tasks.jobs.tiers:on_tier_changed"),
         Subscription("triggers.tier_up", "tasks.jobs.triggers:on_tier_changed"),
         Subscription("notifications.tier_changed", "tasks.jobs.tier_messages:on_tier_changed"),
     ),
     "tiers.at_risk": (Subscription("notifications.tier_at_risk", "tasks.jobs.tier_messages:on_tier_at_risk"),),
+    "notifications.due": (Subscription("notifications.drain", "tasks.jobs.sending:drain", queue=MESSAGES, alone=True),),
+    "wechat.data_withdrawn": (Subscription("privacy.data_withdrawn", "tasks.jobs.wechat:on_data_withdrawn"),),
     "notifications.queued": (Subscription("notifications.send", "tasks.jobs.sending:send_queued", queue=MESSAGES, bulk=True),),
 }
 
@@ -138,6 +144,7 @@ UNHEARD: dict[str, str] = {
     "rewards.handed_over": "the member stands at the counter",
     "feedback.ticket_opened": "the service desk's queue shows it at once",
     "feedback.ticket_closed": "part of the record of events",
+    "wechat.trade_event": "the push is stored; shipping is not uploaded yet",
 }
 
 

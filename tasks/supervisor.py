@@ -40,6 +40,12 @@ _PORTS = range(20000, 28000)  # below what the kernel hands out for outgoing con
 _START_SECONDS = 120.0
 _CODES_SECONDS = 240.0  # the emulator's codes live for five minutes
 _LOOK_SECONDS = 0.2
+_DEMO_ACCOUNT = {
+    "official_account_appid": "wxdemoaccount0000",
+    "official_account_secret": "demo-account-secret",
+    "official_account_push_token": "demo-account-push-token",
+    "official_account_push_aes_key": "GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba",
+}
 
 
 class StartError(Exception):
@@ -120,7 +126,18 @@ class Supervisor:
         self._configure(wechat_api_base=f"{self.emulator_url}/")
         push_url = f"{self._local_url}/callbacks/wechat/mini-program"
         data = str((self._given.data_dir / "wechat").resolve())
-        self._add("wechat-emulator", _python("-m", "server.wechat.emulator", "--port", str(port), "--data", data, "--push-url", push_url))
+        command = ["--port", str(port), "--data", data, "--push-url", push_url, *self._account_options()]
+        self._add("wechat-emulator", _python("-m", "server.wechat.emulator", *command))
+
+    def _account_options(self) -> list[str]:
+        # An Official Account for the demonstration, unless there is a real one.
+        if self._given.official_account_appid:
+            return []
+        self._configure(**_DEMO_ACCOUNT)
+        names = {"appid": "appid", "secret": "secret", "push_token": "push-token", "push_aes_key": "push-aes-key"}
+        options = [part for name, option in names.items() for part in (f"--account-{option}", _DEMO_ACCOUNT[f"official_account_{name}"])]
+        push_url = f"{self._local_url}/callbacks/wechat/official-account"
+        return [*options, "--account-push-url", push_url, "--outbound", str(self._given.outbound_dir.resolve())]
 
     def _configure(self, **found: str) -> None:
         self._environment |= {f"HUIBAN_{name.upper()}": value for name, value in found.items()}

@@ -28,6 +28,7 @@ from server.kernel.db import Base
 from server.kernel.engines import make_engine
 from server.migrations.runner import upgrade
 from server.staff import passwords
+from tests.fakes.senders import FakeOfficialAccount
 from tests.fakes.wechat import FakeWeChat
 
 if TYPE_CHECKING:
@@ -130,7 +131,13 @@ def _create_tables(url: str) -> None:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Give development settings on the test database, with a data folder of its own."""
-    return load_settings(database_url=database_url, data_dir=tmp_path / "data", log_format="text", log_level="ERROR")
+    account = {
+        "official_account_appid": "wxofficial0000000",
+        "official_account_secret": "account-secret",
+        "official_account_push_token": "account-token",
+        "official_account_push_aes_key": "GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba",
+    }
+    return load_settings(database_url=database_url, data_dir=tmp_path / "data", log_format="text", log_level="ERROR", **account)
 
 
 @pytest.fixture
@@ -168,7 +175,7 @@ def core(settings: Settings, clock: MovableClock, wechat: FakeWeChat) -> Iterato
 
     Its connections stay open for the next test, as those of a web process stay open for the next request.
     """
-    core = build_core(settings, clock=clock, wechat=wechat)
+    core = build_core(settings, clock=clock, wechat=wechat, official_account=FakeOfficialAccount())
     yield core
     core.db.close_kept()
     empty_tables(core.db.engine)

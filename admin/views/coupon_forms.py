@@ -11,7 +11,18 @@ from wtforms import HiddenField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
-from admin.forms import L_, ConsoleForm, FormSection, IntegerField, LocalInstantField, MoneyField, SelectField, StringField, TextAreaField
+from admin.forms import (
+    L_,
+    ConsoleForm,
+    FormSection,
+    IntegerField,
+    LocalInstantField,
+    ManyField,
+    MoneyField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from server.coupons.errors import TemplateInvalidError
 from server.coupons.rules import hours
 from server.coupons.rules.sentence import yuan
@@ -19,6 +30,8 @@ from server.coupons.rules.terms import DEFAULT_GROUP, Kind, Limits, Scope, Templ
 from server.kernel.text import N_
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from server.coupons.queries import TemplateView
 
 _SEPARATORS = re.compile(r"[,，、;；\s]+")
@@ -27,6 +40,8 @@ _AMOUNT = re.compile(r"\d{1,9}(?:\.\d{1,2})?")
 _LIST_HINT = L_("Codes, separated by commas; empty for all.")
 _NO_LIMIT = L_("Empty for no limit.")
 MAX_LIST = 500
+# What a scope names and people type; segments are ticked.
+_TYPED = tuple(name for name in Scope.__slots__ if name != "segments")
 
 KINDS = {
     Kind.AMOUNT_OFF.value: N_("Amount off"),
@@ -74,6 +89,11 @@ class TemplateForm(ConsoleForm):
     stores = StringField(L_("For these stores"), [Length(max=2000)], description=_LIST_HINT)
     channels = StringField(L_("Through these channels"), [Length(max=2000)], description=_LIST_HINT)
     tiers = StringField(L_("For these tiers"), [Length(max=500)], description=_LIST_HINT)
+    segments = ManyField(
+        L_("For members of these segments"),
+        choices=[],
+        description=L_("As of the last build of each; nobody else can claim, be given or use it. All members when none is ticked."),
+    )
     valid_from = LocalInstantField(L_("Valid from"), [Optional()])
     valid_until = LocalInstantField(L_("Valid until"), [Optional()])
     days = _whole(L_("Or: days of validity"), description=L_("Business days, the first one included."))
@@ -118,7 +138,7 @@ SECTIONS = [
     FormSection(
         N_("Where it applies"),
         [
-            *("products", "categories", "excluded_products", "excluded_categories", "stores", "channels", "tiers"),
+            *("products", "categories", "excluded_products", "excluded_categories", "stores", "channels", "tiers", "segments"),
             *("first_order_only", "giftable"),
         ],
     ),
@@ -156,6 +176,16 @@ class ScanForm(ConsoleForm):
     store = StringField(L_("Store code"), [Length(max=64)], description=L_("Needed for coupons of certain stores."))
 
 
+def offer_segments(form: TemplateForm, segments: Mapping[str, str]) -> None:
+    """Let a form offer the segments there are.
+
+    Arguments:
+        form: of a template.
+        segments: code → name.
+    """
+    form.segments.choices = [SelectChoice(code, name) for code, name in segments.items()]
+
+
 def codes_in(text: str | None) -> tuple[str, ...]:
     """Return the codes of a list that people typed, in order, each once."""
     return tuple(dict.fromkeys(code for code in _SEPARATORS.split(text or "") if code))
@@ -174,7 +204,7 @@ def draft_of(form: TemplateForm) -> TemplateDraft:
         percent_off=form.percent_off.data or 0,
         cap_fen=form.cap_fen.data,
         threshold_fen=form.threshold_fen.data or 0,
-        scope=Scope(**{name: codes_in(form[name].data) for name in Scope.__slots__}),
+        scope=Scope(segments=tuple(form.segments.data or ()), **{name: codes_in(form[name].data) for name in _TYPED}),
         blackouts=_periods(form.blackouts.data),
         exclusion_group=form.exclusion_group.data or "",
         combinable=form.combinable.data == "yes",
@@ -206,6 +236,7 @@ def values_of(view: TemplateView) -> dict[str, Any]:
     values |= {name: ", ".join(getattr(terms.scope, name)) for name in Scope.__slots__}
     values |= {name: getattr(draft.limits, name) for name in Limits.__slots__}
     values |= {name: getattr(draft.validity, name) for name in Validity.__slots__}
+    values["segments"] = list(terms.scope.segments)
     values["kind"] = terms.kind.value
     values["amount_off_fen"] = terms.amount_off_fen or None
     values["percent_off"] = terms.percent_off or None

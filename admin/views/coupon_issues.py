@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _SHOWN = 100
 STATES = {"staged": Tag(N_("Not started yet"), "grey"), "running": Tag(N_("Running"), "blue"), "done": Tag(N_("Done"), "green")}
 WHY: dict[str, str] = {
+    "segment_not_eligible": N_("Is not one of the selected members"),
     "claim_limit_reached": N_("Has as many as allowed"),
     "coupon_template_state": N_("Not published"),
     "empty": N_("Empty"),

@@ -51,6 +51,9 @@ class TriggerForm(ConsoleForm):
     coupons = ManyField(
         L_("Coupons given"), choices=[], description=L_("One of each, at most 5. A template's own limits hold: stock, budget, per member.")
     )
+    segments = ManyField(
+        L_("Only members of these segments"), choices=[], description=L_("As of the last build of each; everybody when none is ticked.")
+    )
     enabled = BooleanField(L_("Published"), default=True, description=L_("Paused, it gives nothing, news that is still waiting included."))
     valid_from = LocalInstantField(L_("Valid from"), [Optional()])
     valid_until = LocalInstantField(L_("Valid until"), [Optional()])
@@ -103,21 +106,22 @@ _OWN: dict[TriggerKind, list[str]] = {
 def sections_of(kind: TriggerKind) -> list[FormSection]:
     """Return the fields of a kind's form, in groups."""
     return [
-        FormSection(N_("Rule"), ["code", "name", *_OWN[kind], "coupons"]),
+        FormSection(N_("Rule"), ["code", "name", *_OWN[kind], "coupons", "segments"]),
         FormSection(N_("Validity"), ["enabled", "valid_from", "valid_until"]),
         FormSection(N_("For the record"), ["reason"]),
     ]
 
 
-def offer(form: Any, templates: Mapping[str, str], tiers: Mapping[str, str]) -> None:
+def offer(form: Any, templates: Mapping[str, str], tiers: Mapping[str, str], segments: Mapping[str, str]) -> None:
     """Let a form offer the templates and tiers there are, and keep those it names that are gone.
 
     Arguments:
         form: of any kind.
         templates: code → name of the published templates.
         tiers: code → name as the reader reads it, the lowest first.
+        segments: code → name.
     """
-    for field, offered in ((form.coupons, templates), (getattr(form, "tiers", None), tiers)):
+    for field, offered in ((form.coupons, templates), (getattr(form, "tiers", None), tiers), (form.segments, segments)):
         if field is not None:
             gone = [code for code in field.object_data or [] if code not in offered]
             field.choices = [*(SelectChoice(code, name) for code, name in offered.items()), *(SelectChoice(code, code) for code in gone)]
@@ -135,6 +139,7 @@ def values_of(rule: RuleView) -> dict[str, Any]:
         "version": rule.version,
         "coupons": list(terms.coupons),
         "tiers": list(terms.tiers),
+        "segments": list(terms.segments),
         "lapse_days": terms.lapse_days,
         "back_days": terms.back_days,
         "min_paid_fen": terms.min_paid_fen,
@@ -147,7 +152,7 @@ def terms_of(kind: TriggerKind, form: Any) -> Terms:
     """Return the terms that a form describes."""
     lists = {"tiers": lambda data: tuple(data or ()), "channels": _listed, "stores": _listed}
     own: dict[str, Any] = {name: lists[name](form[name].data) if name in lists else form[name].data or 0 for name in _OWN[kind]}
-    return Terms(tuple(form.coupons.data or ()), **own)
+    return Terms(tuple(form.coupons.data or ()), segments=tuple(form.segments.data or ()), **own)
 
 
 def draft_of(kind: TriggerKind, form: Any, code: str | None) -> RuleDraft:

@@ -23,6 +23,7 @@ from server.kernel.ids import uuid7
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
 from server.orders import purchases
+from server.segments import queries as segments
 from server.staff.permissions import Permission
 from server.tiers import queries as tiers
 from server.triggers import queries, service
@@ -60,6 +61,7 @@ PROBLEMS: dict[str, str] = {
     "order_below_minimum": N_("Refunded below the rule's amount"),
     "order_gone": N_("The order was called off or refunded"),
     "order_of_another": N_("The order belongs to another member"),
+    "segment_not_eligible": N_("Is not one of the selected members"),
     "sold_out": N_("Stock or budget is used up"),
     "used_before": N_("The order's coupon was used by another record"),
 }
@@ -215,9 +217,10 @@ class CouponTriggersView(ConsoleView):
             templates = coupons.list_templates(session, PageRequest(_TEMPLATES), state="published").items
             levels = {tier.code: gettext(tier.name) for tier in tiers.definitions(session)}
             stores = catalogue.store_names(session, list(rule.terms.stores)) if rule else {}
+            groups = segments.names(session)
         offered = {template.draft.code: template.name for template in templates}
-        offer(form, offered, levels)
-        places = {**levels, **{code: gettext(text) for code, text in CHANNELS.items()}, **stores}
+        offer(form, offered, levels, groups)
+        places = {**groups, **levels, **{code: gettext(text) for code, text in CHANNELS.items()}, **stores}
         title = N_("New rule") if rule is None else N_("New version")
         if "preview" in request.form:
             shown = _preview(kind, form, offered, places)
@@ -297,7 +300,7 @@ class _Words:
         self._coupons = {template.draft.code: template.name for template in found if template is not None}
         stores = catalogue.store_names(session, [code for rule in rules for code in rule.terms.stores])
         levels = {tier.code: gettext(tier.name) for tier in tiers.definitions(session)}
-        self._places = {**levels, **{code: gettext(text) for code, text in CHANNELS.items()}, **stores}
+        self._places = {**segments.names(session), **levels, **{code: gettext(text) for code, text in CHANNELS.items()}, **stores}
 
     def of(self, rule: RuleView) -> str:
         """Return the sentence of one of them."""

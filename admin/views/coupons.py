@@ -13,7 +13,7 @@ from admin.formats import Tag, reader_language, share_of_stock, stock_words
 from admin.forms import FormPage
 from admin.listing import Column, Filter, ListPage, RowAction, Table, read_filters
 from admin.views.coupon_figures import alarm_notice, figures_of, funnel_chart, sections_of
-from admin.views.coupon_forms import KINDS, MAX_LIST, SECTIONS, IssueForm, TemplateForm, codes_in, draft_of, values_of
+from admin.views.coupon_forms import KINDS, MAX_LIST, SECTIONS, IssueForm, TemplateForm, codes_in, draft_of, offer_segments, values_of
 from admin.words import action_words, actor_words, order_words
 from server.audit import queries as audit
 from server.cards import queries as cards
@@ -26,6 +26,7 @@ from server.kernel.errors import DomainError
 from server.kernel.ids import uuid7
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
+from server.segments import queries as segments
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ class CouponTemplatesView(ConsoleView):
     def create(self) -> ResponseReturnValue:
         """Write a template."""
         form, actor = TemplateForm(), current_actor()
+        with self.reading() as session:
+            offer_segments(form, segments.names(session))
         if request.form.get("preview"):
             return self._preview(form, N_("New coupon template"), self.url_to("index"))
         done, template_id = self.submit(form, lambda session: service.create_template(session, draft_of(form), actor=actor, now=now()))
@@ -176,7 +179,9 @@ class CouponTemplatesView(ConsoleView):
         wanted, actor = self.uuid(template_id), current_actor()
         with self.reading() as session:
             view = queries.find_template(session, wanted)
+            offered = segments.names(session)
         form, back = TemplateForm(data=values_of(view)), self.url_to("detail", template_id=wanted)
+        offer_segments(form, offered)
         if request.form.get("preview"):
             return self._preview(form, N_("Edit coupon template"), back)
         done, _ = self.submit(form, lambda session: service.update(session, wanted, draft_of(form), actor=actor, now=now()))

@@ -10,7 +10,7 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 from wtforms.validators import InputRequired, Length, Optional
 
-from admin.base import ConsoleView, action, console_url_or_none, core, current_actor, form_page, may, message_of, now, page
+from admin.base import ConsoleView, action, console_url, console_url_or_none, core, current_actor, form_page, may, message_of, now, page
 from admin.export import export_list
 from admin.feedback_labels import CATEGORIES, CHANNELS, CLOSE_REASONS, PRIORITIES, STATES, choices_of, labels_of
 from admin.feedback_ticket import TicketPage, load
@@ -286,6 +286,7 @@ class ServiceDeskView(ConsoleView):
             categories=CATEGORIES,
             channels=CHANNELS,
             close_reasons=CLOSE_REASONS,
+            may_review=console_url("content.index") if may(Permission.CONTENT_READ) else None,
             member_url=console_url_or_none("members.detail", member_id=shown.detail.ticket.member_id),
         )
         return html

@@ -31,7 +31,7 @@ STATES = {
     "cancelled": Tag(N_("Taken back"), "grey"),
 }
 _FILTERED = {"waiting": N_("Waiting"), "done": N_("Erased"), "cancelled": N_("Taken back")}
-CHANNELS = {"member": Tag(N_("The member"), "green"), "staff": Tag(N_("Staff"), "orange")}
+CHANNELS = {"member": Tag(N_("The member"), "green"), "staff": Tag(N_("Staff"), "orange"), "system": Tag(N_("WeChat"), "blue")}
 
 
 class MemberDeletionsView(ConsoleView):
@@ -64,7 +64,7 @@ class MemberDeletionsView(ConsoleView):
                 Column(N_("Can be taken back until"), "due_at", "minute"),
                 Column(N_("To be done by"), "deadline_on", "date"),
                 Column(N_("Erased on"), "erased_at", "minute"),
-                Column(N_("Reason"), "reason"),
+                Column(N_("Reason"), lambda row: gettext(row.reason) if row.channel == "system" and row.reason else row.reason),
             ],
             rows=found.items,
             actions=self._actions,

@@ -5,9 +5,9 @@ A domain that has something to show adds a function to ``PARTS``; who lacks the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from flask_babel import gettext
@@ -18,6 +18,8 @@ from admin.base import console_url_or_none, may
 from admin.detail import Moment, Panel
 from admin.formats import Tag
 from admin.listing import Column, RowAction, Table
+from admin.views.channel_words import CHANNELS, moment_of
+from admin.views.message_words import reason_text
 from admin.views.points import KINDS as ENTRY_KINDS
 from admin.views.points import LOT_STATES
 from admin.views.risk_words import SCOPES as RISK_SCOPES
@@ -28,10 +30,12 @@ from server.audit import queries as audit
 from server.cards import queries as cards
 from server.coupons import queries as coupons
 from server.feedback import queries as feedback
+from server.flows.withdrawals import DUTIES
 from server.kernel.pagination import PageRequest
 from server.kernel.text import N_
-from server.members import merge_queries, session_queries
+from server.members import deletion_queries, merge_queries, session_queries, withdrawals
 from server.members import queries as members
+from server.notifications import attempts
 from server.notifications import queries as notifications
 from server.orders import queries as orders
 from server.points import queries as points
@@ -39,8 +43,11 @@ from server.risk import queries as risk
 from server.staff import approvals
 from server.staff.permissions import Permission
 from server.tiers import queries as tiers
+from server.wechat import withdrawn
 
 _SHOWN = PageRequest(10)
+_TRIED_SHOWN = timedelta(days=90)
+_MOST_TRIED = 30
 
 COUPON_STATES = {
     "issued": Tag(N_("Available"), "green"),
@@ -224,19 +231,23 @@ def _tickets(session: Session, member_id: UUID, _now: datetime) -> Part:
     return Part([Panel(N_("Tickets"), table=table, name="tickets")], moments)
 
 
-def _messages(session: Session, member_id: UUID, _now: datetime) -> Part:
+def _messages(session: Session, member_id: UUID, at: datetime) -> Part:
     rows = notifications.messages(session, notifications.MessageFilter(member_id=member_id), _SHOWN).items
     table = Table(
         [
             Column(N_("Message"), "title", second="body"),
             Column(N_("State"), "state", "tag", tags=MESSAGE_STATES),
+            Column(N_("Channel"), "channel", "tag", tags=CHANNELS),
             Column(N_("Created"), "created_at", "minute"),
             Column(N_("Read"), "read_at", "minute"),
         ],
         rows,
         empty=N_("No messages yet"),
     )
-    return Part([Panel(N_("Messages"), table=table, name="messages")])
+    tried = attempts.of_member(session, member_id, at - _TRIED_SHOWN)
+    newest = list(reversed(tried))[:_MOST_TRIED]
+    log = Panel(N_("Attempts to reach the member"), timeline=[moment_of(one, reason_text(one.reason)) for one in newest])
+    return Part([Panel(N_("Messages"), table=table, name="messages"), *([log] if tried else [])])
 
 
 def _consents(session: Session, member_id: UUID, _now: datetime) -> Part:
@@ -251,6 +262,36 @@ def _consents(session: Session, member_id: UUID, _now: datetime) -> Part:
         empty=N_("Nothing declared yet"),
     )
     return Part([Panel(N_("Consents"), table=consents, name="consents")])
+
+
+def _withdrawals(session: Session, member_id: UUID, _now: datetime) -> Part:
+    rows = withdrawals.of_records(session, deletion_queries.records_of(session, member_id))
+    if not rows:
+        return Part()
+    table = Table(
+        [
+            Column(N_("Event"), lambda row: formats.translated(withdrawn.EVENTS.get(row.event, row.event)), second=_withdrawn_words),
+            Column(N_("Deleted here"), lambda row: _duty_words(duty for duty in row.duties if duty not in row.held)),
+            Column(
+                N_("Held for a parcel"),
+                lambda row: _duty_words(row.held),
+                tip=N_("A parcel under way still needs its receiver; it is deleted when the parcel has left."),
+            ),
+            Column(N_("Withdrawn on"), "occurred_at", "minute"),
+            Column(N_("All deleted on"), "done_at", "minute"),
+        ],
+        rows,
+    )
+    moments = [Moment(row.occurred_at, withdrawn.EVENTS.get(row.event, row.event), _withdrawn_words(row), "red") for row in rows[:4]]
+    return Part([Panel(N_("Withdrawn in WeChat"), table=table, name="withdrawals")], moments)
+
+
+def _withdrawn_words(row: withdrawals.WithdrawalView) -> str:
+    return ", ".join(formats.translated(withdrawn.CODES.get(code, code)) for code in row.codes)
+
+
+def _duty_words(duties: Iterable[str]) -> str | None:
+    return ", ".join(formats.translated(DUTIES.get(duty, duty)) for duty in duties) or None
 
 
 def _identities(session: Session, member_id: UUID, now: datetime) -> Part:
@@ -334,6 +375,7 @@ PARTS: tuple[tuple[Permission, PartOf], ...] = (
     (Permission.TICKETS_READ, _tickets),
     (Permission.MESSAGES_READ, _messages),
     (Permission.MEMBERS_READ, _consents),
+    (Permission.MEMBERS_READ, _withdrawals),
     (Permission.MEMBERS_READ, _identities),
     (Permission.MEMBERS_READ, _growth),
     (Permission.RISK_READ, _risk),

@@ -31,7 +31,7 @@ from server.kernel.ids import uuid7
 from server.kernel.pagination import PageRequest
 from server.kernel.source import Source
 from server.kernel.text import N_
-from server.members import queries, service
+from server.members import emails, queries, service
 from server.members.rules import Birthday
 from server.points import queries as points_queries
 from server.staff.permissions import Permission
@@ -197,6 +197,7 @@ class MembersView(ConsoleView):
             balance = points_queries.balance(session, member_id, now=now())
             panels = panels_of(session, member, now())
             changes = queries.change_requests_of(session, member_id)
+            email = emails.view(session, member_id, now=now())
             aliases = cards.aliases_of(session, member_id)
             tiers = tier_tags(session)
         profile = Section(
@@ -204,6 +205,7 @@ class MembersView(ConsoleView):
             [
                 Field(N_("Nickname"), member.nickname),
                 Field(N_("Phone number"), phone or member.phone_masked, "code"),
+                Field(N_("E-mail"), email.masked, "code"),
                 Field(N_("Gender"), member.gender, "tag", GENDERS),
                 Field(N_("Birthday"), birthday_text(member.birthday)),
                 Field(N_("City"), member.city),

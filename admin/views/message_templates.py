@@ -8,23 +8,27 @@ from flask import abort, flash, redirect
 from flask_babel import gettext
 from wtforms.validators import InputRequired, Length
 
-from admin.base import ConsoleView, core, current_actor, form_page, now, page
+from admin.base import ConsoleView, console_url, core, current_actor, form_page, now, page
 from admin.detail import DetailPage, Field, Figure, Panel, Section
 from admin.formats import Tag
 from admin.forms import L_, BooleanField, ConsoleForm, FormPage, FormSection, StringField
 from admin.listing import Column, ListPage, RowAction, Table
+from admin.views.channel_words import CHANNELS, previews, provider_name
 from admin.views.message_card import PAGE, card
 from server.kernel.text import N_
 from server.notifications import fields, figures, queries, service
 from server.notifications.errors import TemplateUnknownError
 from server.notifications.queries import TemplateView
-from server.notifications.templates import TOPIC_NAMES, MessageTemplate, Topic, spoken
+from server.notifications.routes import OFFICIAL_ACCOUNT, Plan
+from server.notifications.rules import Channel
+from server.notifications.templates import REGISTRY, TOPIC_NAMES, MessageTemplate, Topic, spoken
 from server.staff.permissions import Permission
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from sqlalchemy.orm import Session
 
+READY = {True: Tag(N_("Ready"), "green"), False: Tag(N_("Not set up"), "grey")}
 SWITCH = {True: Tag(N_("Enabled"), "green"), False: Tag(N_("Not pushed"), "grey")}
 
 
@@ -91,7 +95,8 @@ class MessageTemplatesView(ConsoleView):
             tags=[SWITCH[chosen.enabled]],
             back=(self.title, self.url_to("index")),
             buttons=[
-                RowAction(N_("Choose template"), self.url_to("edit", code=code), Permission.MESSAGES_EDIT, tone="primary", icon="pencil")
+                RowAction(N_("Choose template"), self.url_to("edit", code=code), Permission.MESSAGES_EDIT, tone="primary", icon="pencil"),
+                RowAction(N_("Channels"), console_url("message-channels.edit", code=code), Permission.MESSAGES_EDIT, icon="workflow"),
             ],
             figures=[
                 Figure(N_("Members within reach"), reach.reachable, tip=N_("Members with at least one allowance.")),
@@ -113,6 +118,8 @@ class MessageTemplatesView(ConsoleView):
             ],
             panels=[
                 Panel(N_("Fields"), table=table),
+                Panel(N_("Channels"), table=_channel_table(self._plan(), template)),
+                Panel(N_("On other channels"), html=previews(template, texts), side=True),
                 Panel(N_("On the member's phone"), html=card(template, texts, chosen.field_keys, fields.moment(now(), zone)), side=True),
             ],
         ).render(self, template=PAGE)  # fmt: skip
@@ -141,6 +148,14 @@ class MessageTemplatesView(ConsoleView):
         ]
         return FormPage(template.label, form, sections, back=self.url_to("detail", code=code)).render(self)
 
+    def _plan(self) -> Plan:
+        with self.reading() as session:
+            plan = Plan(session, core().lines)
+            # Read while the session is open; the page only shows it.
+            plan.usable(next(iter(REGISTRY)))
+            plan.route(next(iter(REGISTRY)))
+        return plan
+
     def _found(self, code: str) -> tuple[type[MessageTemplate], TemplateView, figures.Reach]:
         try:
             template = queries.template_class(code)
@@ -150,6 +165,29 @@ class MessageTemplatesView(ConsoleView):
             chosen = {one.code: one for one in queries.templates(session)}[code]
             reach = {one.template: one for one in figures.reach(session)}[code]
         return template, chosen, reach
+
+
+def _channel_table(plan: Plan, template: type[MessageTemplate]) -> Table:
+    route, usable = plan.route(template.code), plan.usable(template.code)
+    rows = [(place, channel) for place, channel in enumerate(route, start=1)]
+
+    def carried(channel: Channel) -> str:
+        if channel is Channel.SMS:
+            found = [f"{provider_name(one.provider)} {one.template_id}" for one in plan.text_carriers(template.code)]
+            return " · ".join(found)
+        carrier = plan.carrier(template.code, OFFICIAL_ACCOUNT) if channel is Channel.OFFICIAL_ACCOUNT else None
+        return carrier.template_id if carrier else ""
+
+    return Table(
+        [
+            Column(N_("Place in the order"), lambda row: row[0], "number"),
+            Column(N_("Channel"), lambda row: row[1].value, "tag", tags=CHANNELS),
+            Column(N_("State"), lambda row: row[1] in usable, "tag", tags=READY),
+            Column(N_("Template at the provider"), lambda row: carried(row[1])),
+        ],
+        rows,
+        empty=N_("Inbox only"),
+    )
 
 
 def _template_form(template: type[MessageTemplate]) -> type[ConsoleForm]:

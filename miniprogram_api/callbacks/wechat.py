@@ -8,8 +8,8 @@ from flask import Response, request
 from miniprogram_api.auth import verified_by_signature
 from miniprogram_api.context import core, now
 from miniprogram_api.openapi import documented
+from server.flows import wechat_push as flow
 from server.kernel.errors import TooLargeError
-from server.notifications import pushes
 from server.wechat import push
 from server.wechat.push import PushSecrets
 
@@ -35,12 +35,16 @@ def prove_address() -> Response:
 @verified_by_signature
 @documented(takes={"application/json": {"type": "object"}, "text/xml": {"type": "string"}}, query=_SIGNED, gives=_TEXT)
 def take_push() -> Response:
-    """Take one event, in plain or safe mode, JSON or XML; a repetition is answered and changes nothing."""
+    """Take one event, in plain or safe mode, JSON or XML; a repetition is answered and changes nothing.
+
+    What follows from it is done by workers: WeChat waits five seconds for the answer.
+    """
     if (request.content_length or 0) > push.MAX_BYTES:
         raise TooLargeError
     at = now()
     event = push.read(request.args, request.get_data(cache=False), _secrets(), at)
     settings = core().settings
     credit = settings.grant_source == "event"
-    core().db.run(lambda session: pushes.take_in(session, event, appid=settings.wechat_appid, credit=credit, now=at))
+    lines = core().lines
+    core().db.run(lambda session: flow.take_in(session, event, appid=settings.wechat_appid, credit=credit, now=at, lines=lines))
     return Response("success", content_type="text/plain; charset=utf-8")

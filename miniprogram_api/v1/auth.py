@@ -118,6 +118,7 @@ def wechat(body: WeChatLoginIn) -> Response:
             invite_code=body.invite_code,
             policy_version=body.policy_version,
             device=_device(),
+            session_key=who.session_key,
             now=now(),
         )
     )

@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 from miniprogram_api.auth import member_required
 from miniprogram_api.context import actor, core, member_id, now
 from miniprogram_api.idempotent import json_response, run_command
-from miniprogram_api.schemas import PageOut
+from miniprogram_api.risk import held
+from miniprogram_api.schemas import Document, PageOut
 from miniprogram_api.v1.coupons import CouponOut, PromiseOut, language, promise, shape
 from server.coupons import queries, service
 from server.coupons.rules.sentence import offer, sentence
 from server.coupons.rules.terms import Kind
+from server.risk.rules import Way
 
 bp = APIBlueprint("v1_coupon_templates", __name__, url_prefix="/api/v1/coupon-templates", tag="Coupons")
 
@@ -59,9 +61,15 @@ def list_claimable() -> Response:
 @bp.doc(summary="Claim a coupon")
 @bp.output(CouponOut, status_code=201)
 def claim(template_id: UUID) -> Response:
-    """Claim one coupon: 409 ``sold_out``, ``claim_limit_reached``, ``not_in_window`` or ``tier_not_eligible`` otherwise."""
+    """Claim one coupon.
 
-    def work(session: Session) -> tuple[int, CouponOut]:
+    409 otherwise: ``sold_out``, ``claim_limit_reached``, ``not_in_window``, ``tier_not_eligible``, ``segment_not_eligible``, ``risk_held``.
+    """
+
+    def work(session: Session) -> tuple[int, CouponOut | Document]:
+        stopped = held(session, Way.CLAIM)
+        if stopped is not None:
+            return stopped
         return 201, shape(service.claim(session, member_id(), template_id, actor=actor(), now=now()))
 
     return run_command(work)

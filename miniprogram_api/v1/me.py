@@ -9,7 +9,7 @@ from uuid import UUID
 
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import Field, RootModel, StringConstraints
+from pydantic import Field, RootModel, StringConstraints, model_validator
 
 from miniprogram_api.auth import even_when, member_required
 from miniprogram_api.context import actor, core, member_id, now
@@ -17,12 +17,20 @@ from miniprogram_api.faces import DESCRIPTION, face_of
 from miniprogram_api.idempotent import json_response, run_command
 from miniprogram_api.openapi import documented
 from miniprogram_api.schemas import Input, Output
+from miniprogram_api.screening import screen
 from miniprogram_api.v1.uploads import address_of
 from server.flows import home as home_flow
+from server.flows import screening as screening_flow
 from server.flows.merge import bind_phone
 from server.members import deletion, deletion_queries, queries, service
 from server.members.errors import NoDeletionError
 from server.members.rules import Birthday, normalised_phone
+from server.screening import queries as screening
+from server.screening.rules import PASSED, Subject
+from server.wechat import open_data, session_keys
+from server.wechat.errors import OpenDataInvalidError
+from server.wechat.gateway import ContentScene
+from server.wechat.phone_info import number_of
 
 bp = APIBlueprint("v1_me", __name__, url_prefix="/api/v1/me", tag="Member")
 
@@ -135,13 +143,24 @@ class ProfileOut(Output):
     phone_masked: str | None
     completeness: int
     completed: bool
+    nickname_pending: str | None = Field(default=None, description="a new nickname that waits for the content review")
     change_request: ChangeRequestOut | None = None
 
 
 class PhoneIn(Input):
-    """What ``getPhoneNumber`` gave."""
+    """What ``getPhoneNumber`` gave: a code, or in older versions of WeChat the number itself, encrypted."""
 
-    code: str = Field(min_length=1, max_length=256)
+    code: str | None = Field(default=None, min_length=1, max_length=256)
+    encrypted_data: str | None = Field(default=None, min_length=1, max_length=8192, description="base64, with `iv`, instead of `code`")
+    iv: str | None = Field(default=None, min_length=1, max_length=64, description="base64")
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> PhoneIn:
+        """Refuse what is neither, half or both."""
+        if (self.code is None) == (self.encrypted_data is None) or (self.encrypted_data is None) != (self.iv is None):
+            problem = "either code, or encrypted_data and iv"
+            raise ValueError(problem)
+        return self
 
 
 class PhoneMergeOut(Output):
@@ -201,8 +220,9 @@ def _avatar_url(upload_id: UUID | None) -> str | None:
     return address_of(upload_id)
 
 
-def _profile(view: queries.MemberView, request: queries.ChangeRequestView | None) -> ProfileOut:
+def _profile(view: queries.MemberView, request: queries.ChangeRequestView | None, nickname_pending: str | None) -> ProfileOut:
     return ProfileOut(
+        nickname_pending=nickname_pending,
         nickname=view.nickname,
         gender=view.gender,  # type: ignore[arg-type]  # a CHECK holds the column to these words
         birthday=BirthdayModel.model_validate(view.birthday.as_dict()) if view.birthday else None,
@@ -263,26 +283,29 @@ def profile() -> Response:
     with core().db.reading() as session:
         view = queries.require(session, member_id())
         requests = queries.change_requests_of(session, member_id())
-    return json_response(_profile(view, requests[0] if requests else None))
+        pending = screening.pending_text(session, Subject.NICKNAME, member_id())
+    return json_response(_profile(view, requests[0] if requests else None, pending))
 
 
 @bp.patch("/profile")
 @member_required
 @bp.input(ProfileIn, arg_name="body")
 @bp.output(ProfileOut)
-@documented(also={202: "Changed, except for what waits for staff: see `change_request`"})
+@documented(also={202: "Changed, except for what waits for staff: see `change_request` and `nickname_pending`"})
 def update_profile(body: ProfileIn) -> Response:
-    """Change the profile; 202 when a part of it waits for staff (a birthday the second time)."""
+    """Change the profile; 202 when a part of it waits for staff: a birthday the second time, a nickname that is to be looked at."""
     sent = body.model_fields_set
     values: dict[str, Any] = {name: getattr(body, name) for name in ("nickname", "gender", "city", "interests") if name in sent}
     if body.birthday is not None:
         given = body.birthday
         values["birthday"] = Birthday(given.calendar, given.month, given.day, given.year)
     change = service.ProfileChange(**values)
+    nickname = screen(body.nickname, ContentScene.PROFILE) if "nickname" in sent and body.nickname else PASSED
 
     def work(session: Any) -> tuple[int, ProfileOut]:
-        outcome = service.update_profile(session, member_id(), change, actor=actor(), now=now())
-        return (202 if outcome.change_request else 200), _profile(outcome.profile, outcome.change_request)
+        done = screening_flow.submit_profile(session, member_id(), change, nickname=nickname, actor=actor(), now=now())
+        request, pending = done.outcome.change_request, done.nickname_pending
+        return (202 if request or pending else 200), _profile(done.outcome.profile, request, pending)
 
     return run_command(work, key_required=False)
 
@@ -292,8 +315,12 @@ def update_profile(body: ProfileIn) -> Response:
 @bp.input(PhoneIn, arg_name="body")
 @bp.output(PhoneOut)
 def phone(body: PhoneIn) -> Response:
-    """Bind the phone number WeChat vouches for; a record of the till's with this number becomes the member's own."""
-    number = normalised_phone(core().wechat.phone_number(body.code))
+    """Bind the phone number WeChat vouches for; a record of the till's with this number becomes the member's own.
+
+    Either ``code``, or from older versions of WeChat ``encrypted_data`` and ``iv``: those are opened with the key of the latest log-in,
+    which is kept for a day, and may be five minutes old.
+    """
+    number = normalised_phone(core().wechat.phone_number(body.code) if body.code is not None else _opened_phone(body))
 
     def work(session: Any) -> tuple[int, PhoneOut]:
         bound = bind_phone(session, member_id(), number, actor=actor(), now=now())
@@ -301,6 +328,20 @@ def phone(body: PhoneIn) -> Response:
         return 200, PhoneOut(phone_masked=bound.phone_masked, merge=merged)
 
     return run_command(work, key_required=False)
+
+
+def _opened_phone(body: PhoneIn) -> str:
+    appid, at = core().settings.wechat_appid, now()
+    with core().db.reading() as session:
+        openid = queries.openid_of(session, member_id(), appid)
+        key = session_keys.find(session, openid, now=at) if openid else None
+    if key is None:
+        raise OpenDataInvalidError
+    info = open_data.decrypt(body.encrypted_data or "", body.iv or "", key, appid=appid, now=at)
+    try:
+        return number_of(info)
+    except ValueError:
+        raise OpenDataInvalidError from None
 
 
 @bp.get("/consents")

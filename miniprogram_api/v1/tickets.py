@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-import structlog
 from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
@@ -16,18 +15,15 @@ from miniprogram_api import context
 from miniprogram_api.auth import member_required
 from miniprogram_api.idempotent import json_response, run_command
 from miniprogram_api.schemas import Input, Output, PageOut, PageQuery
+from miniprogram_api.screening import screen
 from miniprogram_api.v1.uploads import address_of
 from server.feedback import queries, service
-from server.feedback.errors import ContentRefusedError
 from server.feedback.queries import MessageView, TicketDetail, TicketView
 from server.feedback.rules import MAX_CONTENT_CHARS, MAX_UPLOADS, Category
 from server.kernel.pagination import PageRequest
-from server.members import queries as members
-from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
-from server.wechat.gateway import ContentScene, Suggestion
+from server.screening.rules import PASSED
 
 bp = APIBlueprint("v1_tickets", __name__, url_prefix="/api/v1/tickets", tag="Tickets")
-_log = structlog.get_logger("tickets")
 
 _Content = Annotated[str, Field(min_length=1, max_length=MAX_CONTENT_CHARS)]
 _Uploads = Annotated[list[UUID], Field(default_factory=list, max_length=MAX_UPLOADS)]
@@ -79,6 +75,8 @@ class MessageOut(Output):
     content: str
     created_at: datetime
     uploads: list[PictureOut]
+    hidden: bool = Field(description="true when the content review refused the text; then ``content`` is empty")
+    hidden_uploads: int = Field(description="pictures the content review refused")
 
 
 class ProgressOut(Output):
@@ -126,7 +124,7 @@ class TicketOut(TicketSummaryOut):
 @bp.output(TicketOut, status_code=201)
 def open_ticket(json_data: TicketIn) -> Response:
     """Open a ticket, with up to nine pictures handed in before."""
-    needs_review = screen(json_data.content)
+    screened = screen(json_data.content)
 
     def work(session: Session) -> tuple[int, TicketOut]:
         ticket = service.open_ticket(
@@ -136,7 +134,7 @@ def open_ticket(json_data: TicketIn) -> Response:
             content=json_data.content,
             order_no=json_data.order_no,
             upload_ids=json_data.upload_ids,
-            needs_review=needs_review,
+            screened=screened,
             actor=context.actor(),
             now=context.now(),
         )
@@ -175,7 +173,7 @@ def show_ticket(ticket_no: str) -> Response:
 @bp.output(TicketOut, status_code=201)
 def write_message(ticket_no: str, json_data: MessageIn) -> Response:
     """Add a message; an answered ticket is worked on again."""
-    needs_review = screen(json_data.content)
+    screened = screen(json_data.content)
 
     def work(session: Session) -> tuple[int, TicketOut]:
         service.reply(
@@ -183,7 +181,7 @@ def write_message(ticket_no: str, json_data: MessageIn) -> Response:
             ticket_no,
             json_data.content,
             upload_ids=json_data.upload_ids,
-            needs_review=needs_review,
+            screened=screened,
             actor=context.actor(),
             now=context.now(),
         )
@@ -199,11 +197,10 @@ def write_message(ticket_no: str, json_data: MessageIn) -> Response:
 @bp.output(TicketOut, status_code=201)
 def rate(ticket_no: str, json_data: RatingIn) -> Response:
     """Rate an answered or closed ticket, once for each round."""
-    if json_data.comment:
-        screen(json_data.comment)
+    screened = screen(json_data.comment) if json_data.comment and json_data.comment.strip() else PASSED
 
     def work(session: Session) -> tuple[int, TicketOut]:
-        service.rate(session, ticket_no, json_data.score, json_data.comment, actor=context.actor(), now=context.now())
+        service.rate(session, ticket_no, json_data.score, json_data.comment, screened=screened, actor=context.actor(), now=context.now())
         return 201, whole(session, ticket_no)
 
     return run_command(work)
@@ -216,39 +213,13 @@ def rate(ticket_no: str, json_data: RatingIn) -> Response:
 @bp.output(TicketOut)
 def reopen(ticket_no: str, json_data: ReopeningIn) -> Response:
     """Reopen an answered ticket, or a closed one within the reopen window."""
-    if json_data.content:
-        screen(json_data.content)
+    screened = screen(json_data.content) if json_data.content and json_data.content.strip() else PASSED
 
     def work(session: Session) -> tuple[int, TicketOut]:
-        service.reopen(session, ticket_no, content=json_data.content, actor=context.actor(), now=context.now())
+        service.reopen(session, ticket_no, content=json_data.content, screened=screened, actor=context.actor(), now=context.now())
         return 200, whole(session, ticket_no)
 
     return run_command(work)
-
-
-def screen(content: str) -> bool:
-    """Have WeChat look at a member's text, before any transaction is open.
-
-    Returns:
-        True when a person should look at it: WeChat is in doubt, or could not be asked.
-
-    Raises:
-        ContentRefusedError: WeChat holds it for unlawful or abusive.
-    """
-    gateway = context.core().wechat
-    with context.core().db.reading() as session:
-        openid = members.openid_of(session, context.member_id(), gateway.appid)
-    if openid is None:
-        return True
-    try:
-        verdict = gateway.check_text(openid, content, ContentScene.COMMENT)
-    except (WeChatUnavailableError, WeChatRejectedError, WeChatMisconfiguredError) as error:
-        # A complaint is worth more than the check: it is taken in, and marked for a person to look at.
-        _log.warning("content_check_missed", code=error.code)
-        return True
-    if verdict.suggestion is Suggestion.RISKY:
-        raise ContentRefusedError
-    return verdict.suggestion is Suggestion.REVIEW
 
 
 def whole(session: Session, ticket_no: str) -> TicketOut:
@@ -274,6 +245,8 @@ def _message(message: MessageView) -> MessageOut:
         author="member" if message.author_kind in {"member", "partner"} else "staff",
         content=message.content,
         created_at=message.created_at,
+        hidden=message.hidden,
+        hidden_uploads=message.hidden_uploads,
         uploads=[
             PictureOut(upload_id=upload.id, url=address_of(upload.id), width=upload.width, height=upload.height)
             for upload in message.uploads

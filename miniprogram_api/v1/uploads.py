@@ -20,10 +20,11 @@ from miniprogram_api.idempotent import json_response
 from miniprogram_api.openapi import documented
 from miniprogram_api.schemas import Input, Output
 from server.files import service
-from server.files.errors import LinkInvalidError
+from server.files.errors import LinkInvalidError, UploadNotFoundError
 from server.files.queries import UploadView
 from server.files.rules import Purpose
-from server.members import service as members
+from server.flows import screening as flow
+from server.screening import queries as screening
 
 P = ParamSpec("P")
 
@@ -92,9 +93,8 @@ def hand_in(form_and_files_data: UploadIn) -> Response:
 
 
 def _choose_avatar(json_data: AvatarIn) -> Response:
-    change = members.ProfileChange(avatar_upload_id=json_data.upload_id)
     member_id, now = context.member_id(), context.now()
-    context.core().db.run(lambda session: members.update_profile(session, member_id, change, actor=context.actor(), now=now))
+    context.core().db.run(lambda session: flow.set_avatar(session, member_id, json_data.upload_id, actor=context.actor(), now=now))
     url = address_of(json_data.upload_id) if json_data.upload_id else None
     return json_response(AvatarOut(upload_id=json_data.upload_id, url=url))
 
@@ -130,7 +130,7 @@ def set_avatar(form_and_files_data: PictureIn) -> Response:
         upload = service.store_upload(
             session, core.files, owner_member_id=member_id, purpose=Purpose.AVATAR, data=data, content_type=content_type, now=now
         )
-        members.update_profile(session, member_id, members.ProfileChange(avatar_upload_id=upload.id), actor=context.actor(), now=now)
+        flow.set_avatar(session, member_id, upload.id, actor=context.actor(), now=now)
         return upload
 
     return _answer(core.db.run(work), 200)
@@ -151,6 +151,9 @@ def show(upload_id: UUID) -> Response:
         raise LinkInvalidError from error
     core, now = context.core(), context.now()
     with core.db.reading() as session:
+        if screening.hidden_uploads(session, [upload_id]):
+            # An address given out before the review refused the picture shows it no more.
+            raise UploadNotFoundError
         opened = service.open_signed(
             session,
             core.files,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from server.audit import service as audit
-from server.campaigns import queries, rules
+from server.campaigns import festivals, queries, rules
 from server.campaigns.errors import PolicyChangedError, PolicyInvalidError
 from server.campaigns.models import BirthdayDay, BirthdayGift, BirthdayPolicyVersion
 from server.campaigns.rules import BirthdayPolicy, Celebration
@@ -201,7 +201,7 @@ def finish_day(session: Session, day: date, *, now: datetime) -> None:
 
 
 def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> int:  # noqa: ARG001 - as every domain's
-    """Let a member keep the gifts of a record that was joined into theirs, so that no birthday's is given again.
+    """Let a member keep the gifts of a record that was joined into theirs, so that no birthday's or festival's is given again.
 
     Returns:
         How many gifts were moved.
@@ -213,11 +213,12 @@ def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: dateti
             gift.member_id = into_id
             moved += 1
     session.flush()
-    return moved
+    return moved + festivals.merge_members(session, from_id, into_id)
 
 
 def forget_member(session: Session, member_id: UUID, *, actor: Actor, now: datetime) -> int:  # noqa: ARG001 - the agreed signature
-    """Delete the record of a leaving member's birthdays; return how many there were."""
+    """Delete the record of a leaving member's birthdays and festivals; return how many birthdays there were."""
+    festivals.forget_member(session, member_id)
     result: Any = session.execute(
         sa.delete(BirthdayGift).where(BirthdayGift.member_id == member_id).execution_options(synchronize_session=False)
     )

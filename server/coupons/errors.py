@@ -156,6 +156,13 @@ class TierNotEligibleError(ConflictError):
     message = "This coupon is for members of another tier."
 
 
+class SegmentNotEligibleError(ConflictError):
+    """The coupon is for members of certain segments, and the member is in none of them as of their last builds."""
+
+    code = "segment_not_eligible"
+    message = "This coupon is for selected members."
+
+
 class CouponNotAvailableError(ConflictError):
     """The coupon is not in a state that allows this.
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from server.coupons.errors import CouponNotFoundError, TemplateNotFoundError
 from server.coupons.models import Coupon, CouponTemplate, CouponTransition
 from server.coupons.rules.states import CouponState, TemplateState
-from server.coupons.rules.terms import Limits, TemplateDraft, Terms, Validity
+from server.coupons.rules.terms import Limits, Scope, TemplateDraft, Terms, Validity
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
@@ -168,7 +168,15 @@ def to_be_had(now: datetime) -> sa.ColumnElement[bool]:
     )
 
 
-def claimable(session: Session, member_id: UUID, now: datetime, *, tier: str | None = None, limit: int = 100) -> list[ClaimableView]:
+def claimable(
+    session: Session,
+    member_id: UUID,
+    now: datetime,
+    *,
+    tier: str | None = None,
+    segments: frozenset[str] = frozenset(),
+    limit: int = 100,
+) -> list[ClaimableView]:
     """Return the claim centre for one member, newest first: published templates whose window is not over.
 
     Arguments:
@@ -176,6 +184,7 @@ def claimable(session: Session, member_id: UUID, now: datetime, *, tier: str | N
         member_id: who looks.
         now: present instant.
         tier: the member's tier code; without it a template that is for certain tiers is not claimable.
+        segments: those the member is in; a template for none of them is not claimable.
         limit: at most so many.
     """
     rows = session.scalars(
@@ -206,20 +215,23 @@ def claimable(session: Session, member_id: UUID, now: datetime, *, tier: str | N
     found = []
     for row in rows:
         total, on_day = counts.get(row.id, (0, 0))
-        reason = refusal(row, total, int(on_day), tier, now, today)
+        reason = refusal(row, total, int(on_day), tier, segments, now, today)
         found.append(ClaimableView(template_view(row), reason is None, reason))
     return found
 
 
-def refusal(row: CouponTemplate, held: int, held_today: int, tier: str | None, now: datetime, today: date) -> str | None:
+def refusal(
+    row: CouponTemplate, held: int, held_today: int, tier: str | None, segments: frozenset[str], now: datetime, today: date
+) -> str | None:
     """Return the error code of why a member cannot claim now, or None. The last word is the conditional UPDATE's."""
     view = template_view(row)
     limits, terms = view.draft.limits, view.draft.terms
     ended = view.draft.validity.valid_until is not None and view.draft.validity.valid_until <= now
     if row.state != TemplateState.PUBLISHED or not limits.window_open(now) or ended:
         return "not_in_window"
-    if terms.scope.tiers and tier not in terms.scope.tiers:
-        return "tier_not_eligible"
+    other = _not_for(terms.scope, tier, segments)
+    if other is not None:
+        return other
     if (limits.per_member is not None and held >= limits.per_member) or (
         limits.per_member_daily is not None and held_today >= limits.per_member_daily
     ):
@@ -231,6 +243,13 @@ def refusal(row: CouponTemplate, held: int, held_today: int, tier: str | None, n
     if limits.budget_fen is not None and row.budget_committed_fen + (terms.worst_case_fen() or 0) > limits.budget_fen:
         return "sold_out"
     return None
+
+
+def _not_for(scope: Scope, tier: str | None, segments: frozenset[str]) -> str | None:
+    """Return the error code of why coupons are not for a member of a tier and of some segments, or None."""
+    if scope.tiers and tier not in scope.tiers:
+        return "tier_not_eligible"
+    return "segment_not_eligible" if scope.segments and segments.isdisjoint(scope.segments) else None
 
 
 def find(session: Session, coupon_id: UUID, *, now: datetime | None = None, member_id: UUID | None = None) -> CouponView:

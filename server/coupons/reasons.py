@@ -15,6 +15,7 @@ REASONS: dict[str, str] = {
     "other_channel": N_("The coupon is for another channel."),
     "other_store": N_("The coupon is for other stores."),
     "other_tier": N_("The coupon is for members of another tier."),
+    "other_segment": N_("The coupon is for selected members."),
     "no_matching_goods": N_("The coupon does not apply to these goods."),
     "threshold_not_reached": N_("The goods do not reach the amount the coupon asks for."),
     "no_saving": N_("The coupon takes nothing off this order."),

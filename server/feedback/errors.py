@@ -54,13 +54,6 @@ class NotRateableError(ConflictError):
     message = "You can rate the service once the ticket is answered."
 
 
-class ContentRefusedError(InvalidError):
-    """The content check holds the text for unlawful or abusive."""
-
-    code = "content_refused"
-    message = "This text cannot be sent. Please put it in other words."
-
-
 class TicketInvalidError(InvalidError):
     """Something of the ticket can never be accepted as it stands."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,6 +16,8 @@ from server.feedback.rules import RATEABLE, DeskSettings, ProgressStep, State, p
 from server.files import queries as files
 from server.files.queries import UploadView
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
+from server.screening import queries as screening
+from server.screening.rules import HIDDEN, Subject
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -48,7 +50,10 @@ class TicketView:
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """One message and its pictures. ``author_name`` is for staff; members see only the kind."""
+    """One message and its pictures. ``author_name`` is for staff; members see only the kind.
+
+    ``check`` is how its content check stands, None when it passed at once; a refused one is ``hidden`` and has no content.
+    """
 
     id: UUID
     author_kind: str
@@ -58,6 +63,9 @@ class MessageView:
     content: str
     created_at: datetime
     uploads: Sequence[UploadView]
+    check: str | None = None
+    hidden: bool = False
+    hidden_uploads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +176,7 @@ def detail(session: Session, ticket_no: str, *, member_id: UUID | None = None) -
     """
     ticket = find(session, ticket_no, member_id=member_id)
     moves = _moves(session, ticket.id)
-    ratings = [
-        RatingView(*row)
-        for row in session.execute(
-            sa.select(TicketRating.round, TicketRating.score, TicketRating.comment, TicketRating.rated_at)
-            .where(TicketRating.ticket_id == ticket.id)
-            .order_by(TicketRating.round)
-        )
-    ]
+    ratings = _ratings(session, ticket.id)
     rating = next((given for given in ratings if given.round == ticket.round), None)
     return TicketDetail(
         ticket=ticket,
@@ -222,7 +223,38 @@ def _messages(session: Session, ticket_id: UUID, *, internal_too: bool) -> list[
         statement = statement.where(TicketMessage.internal.is_(False))
     rows = session.execute(statement.order_by(TicketMessage.created_at, TicketMessage.id)).all()
     uploads = _uploads_of(session, [row.id for row in rows])
-    return [MessageView(*row, uploads=uploads.get(row.id, [])) for row in rows]
+    pictures = [upload.id for found in uploads.values() for upload in found]
+    checks = screening.states_of(session, Subject.TICKET_MESSAGE, [row.id for row in rows])
+    hidden = screening.hidden_uploads(session, pictures)
+    return [_message(row, checks.get(row.id), uploads.get(row.id, []), hidden) for row in rows]
+
+
+def _message(row: Any, check: str | None, uploads: Sequence[UploadView], hidden: set[UUID]) -> MessageView:
+    refused = check in HIDDEN
+    shown = [upload for upload in uploads if upload.id not in hidden]
+    return MessageView(
+        row.id,
+        row.author_kind,
+        row.author_id,
+        row.author_name,
+        row.internal,
+        "" if refused else row.content,
+        row.created_at,
+        shown,
+        check,
+        refused,
+        len(uploads) - len(shown),
+    )
+
+
+def _ratings(session: Session, ticket_id: UUID) -> list[RatingView]:
+    rows = session.execute(
+        sa.select(TicketRating.id, TicketRating.round, TicketRating.score, TicketRating.comment, TicketRating.rated_at)
+        .where(TicketRating.ticket_id == ticket_id)
+        .order_by(TicketRating.round)
+    ).all()
+    checks = screening.states_of(session, Subject.TICKET_RATING, [row.id for row in rows])
+    return [RatingView(row.round, row.score, None if checks.get(row.id) in HIDDEN else row.comment, row.rated_at) for row in rows]
 
 
 def _uploads_of(session: Session, message_ids: Sequence[UUID]) -> dict[UUID, list[UploadView]]:

@@ -40,6 +40,8 @@ from server.kernel.db import insert_if_absent, update_where
 from server.kernel.ids import uuid7
 from server.kernel.text import N_
 from server.orders import queries as orders
+from server.screening import service as screening
+from server.screening.rules import PASSED, Screened, Subject
 from server.staff import queries as staff
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def open_ticket(
     upload_ids: Sequence[UUID] = (),
     channel: str = Channel.MINI_PROGRAM,
     priority: str | None = None,
-    needs_review: bool = False,
+    screened: Screened = PASSED,
     actor: Actor,
     now: datetime,
 ) -> TicketView:
@@ -73,7 +75,7 @@ def open_ticket(
         upload_ids: at most nine pictures, the member's own (or staff's, when staff open it).
         channel: the way it came in.
         priority: None to have it guessed from text and category.
-        needs_review: True when the content check could not be made.
+        screened: what the check of a member's text brought; one that did not pass is marked for a person to look at.
         actor: who opens it.
         now: present instant.
 
@@ -99,7 +101,7 @@ def open_ticket(
         "order_no": order_no,
         "assignee_id": None,
         "excerpt": excerpt_of(words.content),
-        "needs_review": needs_review,
+        "needs_review": not screened.passed,
         "close_reason": None,
         "next_due_at": None,
         "opened_at": now,
@@ -109,7 +111,7 @@ def open_ticket(
     }
     ticket_no = steps.insert_with_number(session, values, now)
     steps.note_move(session, ticket_id, 1, None, State.OPEN, actor, None, now)
-    steps.write_message(session, ticket_id, member_id, words, actor=actor, internal=False, now=now)
+    steps.write_message(session, ticket_id, member_id, words, actor=actor, internal=False, screened=screened, now=now)
     clocks.start_round(session, ticket_id, 1, urgency, now=now)
     steps.tell(session, events.TICKET_OPENED, str(ticket_id), ticket_id, member_id, 1, now)
     if not isinstance(actor, MemberActor):
@@ -125,7 +127,7 @@ def reply(
     internal: bool = False,
     upload_ids: Sequence[UUID] = (),
     expected_version: int | None = None,
-    needs_review: bool = False,
+    screened: Screened = PASSED,
     actor: Actor,
     now: datetime,
 ) -> TicketView:
@@ -138,7 +140,7 @@ def reply(
         internal: True for a note that the member never sees; staff only.
         upload_ids: at most nine pictures of the writer's own.
         expected_version: what the writer had before their eyes; None for whoever cannot collide (the member).
-        needs_review: True when the content check could not be made.
+        screened: what the check of a member's text brought; one that did not pass is marked for a person to look at.
         actor: a MemberActor reaches only their own tickets.
         now: present instant.
 
@@ -150,14 +152,15 @@ def reply(
     words = steps.words_of(content, upload_ids)
     ticket = steps.locked(session, ticket_no, actor, expected_version)
     by_member = isinstance(actor, (MemberActor, PartnerActor))
-    message_id = steps.write_message(session, ticket.id, ticket.member_id, words, actor=actor, internal=internal and not by_member, now=now)
-    if internal and not by_member:
+    inside = internal and not by_member
+    message_id = steps.write_message(session, ticket.id, ticket.member_id, words, actor=actor, internal=inside, screened=screened, now=now)
+    if inside:
         steps.change(session, ticket, None, actor, now)
         return queries.find(session, ticket_no)
     if ticket.state == State.CLOSED:
         raise TicketClosedError
     if by_member:
-        steps.change(session, ticket, Step.FOLLOW_UP, actor, now, needs_review=ticket.needs_review or needs_review)
+        steps.change(session, ticket, Step.FOLLOW_UP, actor, now, needs_review=ticket.needs_review or not screened.passed)
         clocks.resume(session, ticket.id, now=now)
     else:
         mine = actor.staff_id if isinstance(actor, StaffActor) else None
@@ -271,7 +274,14 @@ def close(
 
 
 def reopen(
-    session: Session, ticket_no: str, *, content: str | None = None, expected_version: int | None = None, actor: Actor, now: datetime
+    session: Session,
+    ticket_no: str,
+    *,
+    content: str | None = None,
+    expected_version: int | None = None,
+    screened: Screened = PASSED,
+    actor: Actor,
+    now: datetime,
 ) -> TicketView:
     """Take a ticket up again that was answered or closed; a new round with new deadlines begins.
 
@@ -280,6 +290,7 @@ def reopen(
         ticket_no: which.
         content: what is still wrong, if the member says so.
         expected_version: what the actor had before their eyes.
+        screened: what the check of a member's text brought.
         actor: the member within the reopen window, or staff at any time.
         now: present instant.
 
@@ -292,16 +303,26 @@ def reopen(
     window = timedelta(days=queries.settings(session).reopen_window_days)
     if isinstance(actor, MemberActor) and ticket.closed_at is not None and now > ticket.closed_at + window:
         raise ReopenWindowOverError
-    steps.change(session, ticket, Step.REOPEN, actor, now, closed_at=None, close_reason=None, round=ticket.round + 1)
+    review = ticket.needs_review or not screened.passed
+    steps.change(session, ticket, Step.REOPEN, actor, now, closed_at=None, close_reason=None, round=ticket.round + 1, needs_review=review)
     if words is not None:
-        steps.write_message(session, ticket.id, ticket.member_id, words, actor=actor, internal=False, now=now)
+        steps.write_message(session, ticket.id, ticket.member_id, words, actor=actor, internal=False, screened=screened, now=now)
     clocks.start_round(session, ticket.id, ticket.round + 1, Priority(ticket.priority), now=now)
     if not isinstance(actor, MemberActor):
         steps.note_audit(session, actor, "ticket.reopen", ticket_no, now)
     return queries.find(session, ticket_no)
 
 
-def rate(session: Session, ticket_no: str, score: int, comment: str | None = None, *, actor: Actor, now: datetime) -> TicketView:
+def rate(
+    session: Session,
+    ticket_no: str,
+    score: int,
+    comment: str | None = None,
+    *,
+    screened: Screened = PASSED,
+    actor: Actor,
+    now: datetime,
+) -> TicketView:
     """Note what the member thinks of the answer, once for each round.
 
     Arguments:
@@ -309,6 +330,7 @@ def rate(session: Session, ticket_no: str, score: int, comment: str | None = Non
         ticket_no: which.
         score: 1 (bad) to 5 (good).
         comment: at most 500 characters.
+        screened: what the check of the comment brought.
         actor: the member.
         now: present instant.
 
@@ -324,9 +346,20 @@ def rate(session: Session, ticket_no: str, score: int, comment: str | None = Non
     ticket = steps.locked(session, ticket_no, actor, None)
     if State(ticket.state) not in RATEABLE:
         raise NotRateableError
-    values = {"id": uuid7(), "ticket_id": ticket.id, "round": ticket.round, "score": score, "comment": text, "rated_at": now}
+    values: dict[str, Any] = {
+        "id": uuid7(),
+        "ticket_id": ticket.id,
+        "round": ticket.round,
+        "score": score,
+        "comment": text,
+        "rated_at": now,
+    }
     if not insert_if_absent(session, TicketRating, values):
         raise AlreadyRatedError
+    if text is not None and isinstance(actor, MemberActor):
+        screening.note_text(
+            session, Subject.TICKET_RATING, values["id"], member_id=ticket.member_id, content=text, screened=screened, now=now
+        )
     steps.change(session, ticket, None, actor, now)
     steps.tell(session, events.TICKET_RATED, f"{ticket.id}:{ticket.round}", ticket.id, ticket.member_id, ticket.version + 1, now)
     return queries.find(session, ticket_no)
@@ -346,6 +379,17 @@ def close_silent(session: Session, *, now: datetime, limit: int = 200) -> int:
     for ticket_no in numbers:
         close(session, ticket_no, reason=CloseReason.NO_ANSWER, actor=SystemActor("feedback.close_silent"), now=now)
     return len(numbers)
+
+
+def hide_message(session: Session, message_id: UUID) -> None:
+    """Take a refused text out of its ticket's lines in lists; the message itself is hidden where it is read."""
+    row = session.execute(
+        sa.select(TicketMessage.ticket_id, TicketMessage.content, Ticket.excerpt)
+        .join(Ticket, Ticket.id == TicketMessage.ticket_id)
+        .where(TicketMessage.id == message_id)
+    ).one_or_none()
+    if row is not None and row.excerpt == excerpt_of(row.content):
+        update_where(session, sa.update(Ticket).where(Ticket.id == row.ticket_id).values(excerpt=""))
 
 
 def merge_members(session: Session, from_id: UUID, into_id: UUID, *, now: datetime) -> int:  # noqa: ARG001 - the agreed signature

@@ -20,6 +20,8 @@ from server.kernel.actors import Actor, MemberActor, PartnerActor, StaffActor
 from server.kernel.clock import business_date
 from server.kernel.db import insert_if_absent, update_where, zone_of
 from server.kernel.ids import dated_number, uuid7
+from server.screening import service as screening
+from server.screening.rules import PASSED, Screened, Subject
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -130,8 +132,18 @@ def note_move(
     )
 
 
-def write_message(session: Session, ticket_id: UUID, member_id: UUID, words: Words, *, actor: Actor, internal: bool, now: datetime) -> UUID:
-    """Write a message with its pictures and return its id."""
+def write_message(
+    session: Session,
+    ticket_id: UUID,
+    member_id: UUID,
+    words: Words,
+    *,
+    actor: Actor,
+    internal: bool,
+    screened: Screened = PASSED,
+    now: datetime,
+) -> UUID:
+    """Write a message with its pictures and return its id; what a member wrote or showed is checked."""
     # Pictures of a member are the member's own whoever hands them in for them; staff use their own.
     owner = None if isinstance(actor, StaffActor) else member_id
     uploads = files.owned(session, owner, words.upload_ids)
@@ -155,6 +167,12 @@ def write_message(session: Session, ticket_id: UUID, member_id: UUID, words: Wor
         ]
         session.execute(sa.insert(TicketAttachment), rows)
         file_service.attach(session, words.upload_ids, now=now)
+    if isinstance(actor, MemberActor):
+        screening.note_text(
+            session, Subject.TICKET_MESSAGE, message_id, member_id=member_id, content=words.content, screened=screened, now=now
+        )
+        for upload in uploads:
+            screening.note_image(session, Subject.TICKET_IMAGE, upload.id, member_id=member_id, now=now)
     return message_id
 
 

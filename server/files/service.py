@@ -138,6 +138,15 @@ def open_signed(
     """
     if not link_holds(upload_id, SignedLink(expires, signature), secret_key=secret_key, now=now):
         raise LinkInvalidError
+    return open_for_review(session, storage, upload_id)
+
+
+def open_for_review(session: Session, storage: Storage, upload_id: UUID) -> OpenedFile:
+    """Return a file for a caller who has made sure that it may be shown to who asks.
+
+    Raises:
+        UploadNotFoundError: there is none, or it was removed.
+    """
     row = session.execute(sa.select(Upload.storage_name, Upload.content_type).where(Upload.id == upload_id)).one_or_none()
     if row is None:
         raise UploadNotFoundError
@@ -181,6 +190,15 @@ def forget_member(session: Session, storage: Storage, member_id: UUID) -> int:
     for row in rows:
         storage.delete(row.storage_name)
     update_where(session, sa.update(Upload).where(Upload.owner_member_id == member_id).values(owner_member_id=None, slot=None, sha256=""))
+    return len(rows)
+
+
+def forget_uploads(session: Session, storage: Storage, upload_ids: Sequence[UUID]) -> int:
+    """Remove some pictures; their rows stay, without owner or fingerprint, for whatever names them. Return how many went."""
+    rows = session.execute(sa.select(Upload.storage_name).where(Upload.id.in_(list(upload_ids)))).all()
+    for row in rows:
+        storage.delete(row.storage_name)
+    update_where(session, sa.update(Upload).where(Upload.id.in_(list(upload_ids))).values(owner_member_id=None, slot=None, sha256=""))
     return len(rows)
 
 

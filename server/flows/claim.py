@@ -29,6 +29,8 @@ from server.kernel.outbox import OutboxEvent
 from server.kernel.prepared import Prepared
 from server.members.models import Member, MemberSession
 from server.members.session_queries import token_lives
+from server.risk import queries as risk
+from server.risk.rules import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,7 +126,7 @@ def _facts(template: TemplateView, asked: ClaimRequest, now: datetime) -> dict[s
 
 
 def _refusal(row: Any, template: TemplateView) -> DomainError | None:
-    if row is None or row.status != _ACTIVE or row.known or row.version != template.version:
+    if row is None or row.status != _ACTIVE or row.known or row.stopped or row.version != template.version:
         return None
     if row.held:
         return ClaimLimitReachedError()
@@ -162,7 +164,7 @@ def _statement() -> sa.Select[Any]:
     which looks at it anew, and at the UNIQUE constraints, which then break the whole statement off.
     """
     who = _who()
-    free = sa.select(who.c.member_id).where(who.c.status == _fixed(_ACTIVE), ~who.c.held, ~who.c.known).exists()
+    free = sa.select(who.c.member_id).where(who.c.status == _fixed(_ACTIVE), ~who.c.held, ~who.c.known, ~who.c.stopped).exists()
     taken = taking_stock().where(free).returning(_TEMPLATES.c.id, _TEMPLATES.c.terms).cte("taken")
     claimed = who.join(taken, sa.true())
     now, coupon_id = _given("now", _COUPONS.c.issued_at), _given("coupon_id", _COUPONS.c.id)
@@ -237,12 +239,12 @@ def _statement() -> sa.Select[Any]:
 
 def _looking(who: sa.CTE) -> sa.Select[Any]:
     of = _TEMPLATES.c
-    facts = sa.select(who.c.status, who.c.held, who.c.known, of.version, of.stock, of.issued)
+    facts = sa.select(who.c.status, who.c.held, who.c.known, who.c.stopped, of.version, of.stock, of.issued)
     return facts.select_from(who.join(_TEMPLATES, of.id == _given("template_id", of.id)))
 
 
 def _who() -> sa.CTE:
-    """Return who asks, whether they hold such a coupon already (one given by a friend aside), and whether the key was used."""
+    """Return who asks, whether they hold such a coupon already (one given by a friend aside), and what sends them the ordinary way."""
     caller = _fixed(f"{MEMBER}:") + sa.cast(Member.id, sa.Text())
     held = sa.exists().where(
         Coupon.template_id == _given("template_id", _TEMPLATES.c.id),
@@ -260,6 +262,7 @@ def _who() -> sa.CTE:
             Member.status,
             held.label("held"),
             known.label("known"),
+            risk.held(Member.id, Scope.COUPONS, _given("now", _COUPONS.c.issued_at)).label("stopped"),
         )
         .join_from(MemberSession, Member, Member.id == MemberSession.member_id)
         .where(token_lives())

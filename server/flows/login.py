@@ -10,6 +10,7 @@ from server.cards import service as cards
 from server.flows import referral
 from server.members import service as members
 from server.risk import service as risk
+from server.wechat import session_keys
 
 
 def log_in(
@@ -23,6 +24,7 @@ def log_in(
     invite_code: str | None,
     policy_version: str | None,
     device: str | None = None,
+    session_key: str | None = None,
     now: datetime,
 ) -> members.Login:
     """Log a WeChat user in and see that they hold a card.
@@ -37,6 +39,7 @@ def log_in(
         invite_code: what a new member was invited with.
         policy_version: the membership terms agreed to on the log-in page.
         device: what the client calls the device, if it tells; kept as a blind index.
+        session_key: WeChat's, for what an older mini-program passes on encrypted; kept sealed for a day.
         now: present instant.
     """
     login = members.login_with_wechat(
@@ -50,6 +53,8 @@ def log_in(
         policy_version=policy_version,
         now=now,
     )
+    if session_key:
+        session_keys.keep(session, openid, session_key, now=now)
     cards.issue(session, login.member_id, now=now)
     if device:
         risk.note_device(session, login.member_id, device, now=now)

@@ -25,6 +25,8 @@ from server.points import service as points
 from server.referrals import service as referrals
 from server.rewards import service as rewards
 from server.risk import service as risk
+from server.rosters import service as rosters
+from server.screening import service as screening
 from server.tiers import service as tiers
 from server.triggers import service as triggers
 
@@ -37,6 +39,8 @@ class _Mover(Protocol):
 MOVERS: dict[str, _Mover] = {
     "files": files.merge_members,
     "risk": risk.merge_members,
+    "rosters": rosters.merge_members,
+    "screening": screening.merge_members,
     "cards": cards.merge_members,
     "points": points.merge_members,
     "points_for_events": occasions.merge,

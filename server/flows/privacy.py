@@ -20,6 +20,7 @@ from server.kernel.actors import Actor, MemberActor
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
 from server.members import deletion, deletion_queries
+from server.members import queries as member_queries
 from server.notifications import service as notifications
 from server.orders import queries as order_queries
 from server.orders import service as orders
@@ -27,6 +28,9 @@ from server.referrals import service as referrals
 from server.rewards import queries as reward_queries
 from server.rewards import service as rewards
 from server.risk import service as risk
+from server.rosters import service as rosters
+from server.screening import service as screening
+from server.wechat import followers, session_keys
 from server.wechat import service as wechat
 
 
@@ -37,6 +41,8 @@ class _Forgetter(Protocol):
 # Every domain that keeps something personal in rows of its own. Points and tiers keep a member's number and nothing else, and
 # what is append-only (entries, consents, the trail) is written without personal data in the first place.
 FORGETTERS: dict[str, _Forgetter] = {
+    "rosters": rosters.forget_member,
+    "screening": screening.forget_member,
     "cards": cards.forget_member,
     "risk": risk.forget_member,
     "referrals": referrals.forget_member,
@@ -82,7 +88,10 @@ def erase(session: Session, storage: Storage, deletion_id: UUID, *, actor: Actor
 
 def _forget(session: Session, storage: Storage, records: Sequence[UUID], *, actor: Actor, now: datetime) -> None:
     # The log-ins say whose pushes and stored answers to look for, so they are read before they go.
-    wechat.forget_pushes(session, deletion_queries.openid_indexes(session, list(records)))
+    openids = deletion_queries.openid_indexes(session, list(records))
+    wechat.forget_pushes(session, openids)
+    session_keys.forget(session, openids)
+    followers.forget_followers(session, member_queries.union_indexes(session, list(records)))
     deletion.erase_records(session, records, now=now)
     for member_id in records:
         for forget in FORGETTERS.values():

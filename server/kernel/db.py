@@ -24,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, registry
 
 from server.kernel.append_only import guarded_tables, refusal_of
 from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType
+from server.kernel.copying import copy_writer
 from server.kernel.errors import SavedMeanwhileError
 from server.kernel.prepared import Autocommit, Prepared, catch_up, lend
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy.engine import Dialect, Engine
+    from sqlalchemy.engine import Engine
 
     from server.kernel.crypto import Vault
 
@@ -89,6 +90,7 @@ class Database:
         # Under READ COMMITTED every statement sees its own snapshot in a transaction or out of it, so reading needs no BEGIN.
         sqlite_file = engine.dialect.name == "sqlite"
         self._reader = engine.execution_options(**({"huiban_reading": True} if sqlite_file else {"isolation_level": "AUTOCOMMIT"}))
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._info: dict[Any, Any] = {"vault": vault, "zone": zone}
         self._waiting: deque[Autocommit] = deque()
         self._waiting_durable: deque[Autocommit] = deque()
@@ -137,10 +139,19 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a session that only reads; on SQLite it takes no write lock."""
+        """Open a session that only reads; on SQLite it takes no write lock.
+
+        Raises:
+            DBAPIError: the database failed, or is away.
+        """
         # No rollback by hand: it would expire what was read, and closing the session ends the transaction all the same.
         with self._session(self._reader) as session:
-            yield session
+            try:
+                yield session
+            except self._driver_error as error:
+                # Making a connection of the pool a reading one asks MariaDB, and SQLAlchemy lets the driver's error for a connection that
+                # was cut meanwhile pass as it is: whoever waits for the database to come back would not know it.
+                raise OperationalError(None, None, error) from error
 
     def run(self, work: Callable[[Session], Result], *, attempts: int = 5) -> Result:
         """Do one piece of work in a transaction, and again when the engine broke it off for a deadlock.
@@ -350,7 +361,7 @@ def insert_rows(session: Session, model: type[Base], rows: Sequence[Mapping[str,
     connection = session.connection()
     catch_up(connection)
     names = list(rows[0])
-    writers = [_copy_writer(table.c[name].type, connection.dialect) for name in names]
+    writers = [copy_writer(table.c[name].type, connection.dialect) for name in names]
     columns = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
     statement = f"COPY {table.name} ({columns}) FROM STDIN"
     pairs = list(zip(names, writers, strict=True))
@@ -381,37 +392,6 @@ def driver_error(session: Session) -> type[Exception]:
     """Return the base of the errors that the session's driver raises."""
     found: type[Exception] = session.get_bind().dialect.loaded_dbapi.Error
     return found
-
-
-# What COPY's text form gives a meaning of its own; NUL is refused by the server as in any other statement.
-_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def _copy_writer(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Callable[[Any], str]:
-    """Return what writes a column's values for COPY: told once for a column, since a history has millions of values."""
-    if isinstance(kind, UuidType):
-        return _hex_of
-    if isinstance(kind, UtcDateTime):
-        return lambda value: cast("datetime", kind.process_bind_param(value, dialect)).isoformat()
-    if isinstance(kind, JsonDocument):
-        return lambda value: _escaped(cast("str", kind.process_bind_param(value, dialect)))
-    if isinstance(kind, sa.Boolean):
-        return lambda value: "t" if value else "f"
-    if isinstance(kind, sa.Integer | sa.Date):
-        return str
-    if isinstance(kind, sa.String):
-        return _escaped
-    message = f"COPY does not know how to write {kind!r}"
-    raise TypeError(message)
-
-
-def _hex_of(value: uuid.UUID) -> str:
-    return value.hex
-
-
-def _escaped(text: str) -> str:
-    # Nearly every text is plain, and looking is cheaper than translating.
-    return text if text.isprintable() and "\\" not in text else text.translate(_COPY_ESCAPES)
 
 
 def one_of(session: Session, column: Any, values: Collection[Any]) -> sa.ColumnElement[bool]:

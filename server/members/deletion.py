@@ -17,7 +17,7 @@ from server.kernel.actors import Actor
 from server.kernel.db import update_where, zone_of
 from server.kernel.ids import uuid7
 from server.kernel.outbox import publish
-from server.members import deletion_queries, events, rules
+from server.members import deletion_queries, emails, events, rules
 from server.members.deletion_queries import DeletionView, deletion_view
 from server.members.enrolment import phone_columns
 from server.members.errors import MemberNotFoundError, NoDeletionError, ReasonRequiredError
@@ -143,6 +143,7 @@ def erase_records(session: Session, member_ids: Sequence[UUID], *, now: datetime
     _delete(session, UsedRefreshToken, UsedRefreshToken.session_id.in_(sessions))
     _delete(session, MemberSession, MemberSession.member_id.in_(member_ids))
     _delete(session, MemberIdentity, MemberIdentity.member_id.in_(member_ids))
+    emails.erase(session, list(member_ids))
     _delete(session, MemberChangeRequest, MemberChangeRequest.member_id.in_(member_ids))
     blank: dict[str, object] = dict.fromkeys(
         ("nickname", "city", "avatar_upload_id", "invite_code", "status_reason", "birthday_calendar", "birthday_month", "birthday_day")

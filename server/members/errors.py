@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.kernel.errors import ConflictError, InvalidError, NotFoundError, UnauthenticatedError
+from server.kernel.errors import ConflictError, InvalidError, NotFoundError, TooManyError, UnauthenticatedError
 
 
 class MemberNotFoundError(NotFoundError):
@@ -101,3 +101,31 @@ class NoDeletionError(NotFoundError):
 
     code = "no_deletion"
     message = "No deletion of this membership is waiting."
+
+
+class EmailInvalidError(InvalidError):
+    """This is no e-mail address that mail can be sent to."""
+
+    code = "email_invalid"
+    message = "This is not an e-mail address."
+
+
+class EmailCodeInvalidError(InvalidError):
+    """The code is not the one that was sent, is too old, or was tried too often."""
+
+    code = "email_code_invalid"
+    message = "This code is not valid. Please ask for a new one."
+
+
+class EmailCodesTooManyError(TooManyError):
+    """Enough codes were sent to this member's addresses within the hour."""
+
+    code = "email_codes_too_many"
+    message = "Too many codes were sent. Please try again in an hour."
+
+
+class EmailOffError(ConflictError):
+    """The brand sends no e-mail."""
+
+    code = "email_off"
+    message = "E-mail is not offered."

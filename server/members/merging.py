@@ -15,7 +15,7 @@ from server.kernel.actors import Actor
 from server.kernel.db import update_where
 from server.kernel.ids import uuid7
 from server.kernel.outbox import publish
-from server.members import events, queries, rules
+from server.members import emails, events, queries, rules
 from server.members.enrolment import phone_columns
 from server.members.errors import MergeRefusedError
 from server.members.models import Member, MemberChangeRequest, MemberConsent, MemberIdentity, MemberMerge, MemberSession
@@ -83,6 +83,7 @@ def merge_members(
     was_frozen = source.status == "frozen"
     phone = queries.open_phone(session, source)
     _carry_profile(source, target)
+    emails.carry(session, from_id, into_id, now=now)
     for name, value in phone_columns(session, from_id, None, now).items():
         setattr(source, name, value)
     source.status, source.merged_into, source.updated_at = "merged", into_id, now

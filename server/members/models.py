@@ -197,9 +197,75 @@ class MemberDeletion(Base):
     )
 
 
+class MemberWithdrawal(Base):
+    """What a member withdrew in WeChat's settings and what was deleted for it. It proves the deletion and holds nothing personal.
+
+    ``codes`` are WeChat's, ``duties`` what follows from them here, ``held`` what something under way still needs.
+    """
+
+    __tablename__ = "member_withdrawals"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"))
+    push_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    event: Mapped[str] = mapped_column(sa.String(64))
+    codes: Mapped[list[Any]]
+    duties: Mapped[list[Any]]
+    held: Mapped[list[Any]]
+    occurred_at: Mapped[datetime]
+    taken_at: Mapped[datetime]
+    attempt_at: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("(attempt_at IS NULL) = (done_at IS NOT NULL)", name="attempted_until_done"),
+        sa.Index("ix_member_withdrawals_due", "attempt_at", "id"),
+        sa.Index("ix_member_withdrawals_member", "member_id", "occurred_at"),
+    )
+
+
 append_only(MemberConsent)
 append_only(MemberMerge)
 
 register_constraint("uq_members_phone_index", PhoneTakenError)
 register_constraint("uq_member_identities_external_index_channel", IdentityTakenError)
 register_constraint("uq_member_change_requests_open_slot", ChangePendingError)
+
+
+class MemberEmail(Base):
+    """A member's e-mail address, once a code sent to it came back. One address may be several members': a family shares it."""
+
+    __tablename__ = "member_emails"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"), unique=True)
+    address_sealed: Mapped[str] = mapped_column(sa.String(500))
+    address_index: Mapped[str] = mapped_column(sa.String(80), index=True)
+    verified_at: Mapped[datetime]
+
+    __table_args__ = table_args()
+
+
+class MemberEmailCode(Base):
+    """An address a member wants to use, and the code that proves it. ``code_sealed`` goes once it was sent, ``code_hash`` stays.
+
+    ``sent_in_window`` and ``window_until`` bound how many mails a member can have sent to strangers.
+    """
+
+    __tablename__ = "member_email_codes"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(sa.ForeignKey("members.id"), unique=True)
+    address_sealed: Mapped[str] = mapped_column(sa.String(500))
+    code_sealed: Mapped[str | None] = mapped_column(sa.String(255))
+    code_hash: Mapped[str] = mapped_column(sa.String(80))
+    serial: Mapped[int]
+    wrong: Mapped[int] = mapped_column(default=0)
+    expires_at: Mapped[datetime]
+    sent_in_window: Mapped[int] = mapped_column(default=0)
+    window_until: Mapped[datetime]
+
+    __table_args__ = table_args(
+        sa.CheckConstraint("wrong >= 0", name="wrong_positive"),
+        sa.CheckConstraint("sent_in_window >= 0", name="sent_positive"),
+    )

@@ -259,6 +259,50 @@ def openid_of(session: Session, member_id: UUID, appid: str) -> str | None:
     return vault_of(session).open(row.external_sealed, Place("member_identities", "external_sealed", row.id))
 
 
+def union_indexes(session: Session, member_ids: Sequence[UUID]) -> list[str]:
+    """Return the blind indexes under which some members are known over all of the brand's WeChat apps."""
+    statement = sa.select(MemberIdentity.external_index).where(
+        MemberIdentity.member_id.in_(member_ids), MemberIdentity.channel == WECHAT_UNION
+    )
+    return list(session.scalars(statement))
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """Whether and where a member can be written to. ``openid`` must not leave the server except to WeChat."""
+
+    status: str
+    openid: str | None
+
+
+def reachable(session: Session, member_ids: Sequence[UUID], appid: str) -> dict[UUID, Reachable]:
+    """Return the standing of many members and the openid each has in one WeChat app, in one statement.
+
+    Arguments:
+        session: of an open transaction.
+        member_ids: whose; those who are not there are left out.
+        appid: the app.
+    """
+    if not member_ids:
+        return {}
+    of = MemberIdentity
+    rows = session.execute(
+        sa.select(Member.id, Member.status, of.id.label("identity_id"), of.external_sealed)
+        .outerjoin(of, sa.and_(of.member_id == Member.id, of.channel == f"{WECHAT_PREFIX}{appid}"))
+        .where(one_of(session, Member.id, member_ids))
+        # The newest last, which is the one that stays, as ``openid_of`` has it.
+        .order_by(of.created_at, of.id)
+    ).all()
+    vault, newest = vault_of(session), {row.id: row for row in rows}
+    return {
+        member_id: Reachable(
+            row.status,
+            vault.open(row.external_sealed, Place("member_identities", "external_sealed", row.identity_id)) if row.identity_id else None,
+        )
+        for member_id, row in newest.items()
+    }
+
+
 def phone_of(session: Session, member_id: UUID) -> str | None:
     """Return a member's phone number in E.164. For sending only; showing it goes through ``service.reveal_phone``."""
     member = session.get(Member, member_id)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from server.kernel.text import N_
 from server.notifications import fields
-from server.notifications.templates import FieldSpec, MessageTemplate, Topic
+from server.notifications.templates import OFFERS, FieldSpec, MessageTemplate, Topic
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class CouponReceived(MessageTemplate):
 
     code = "coupon_received"
     topic = Topic.COUPONS
+    channels = OFFERS
     label = N_("Coupon received")
     title = N_("You have received a coupon")
     body = N_("%(why)s: %(coupon)s is in your wallet, valid until %(valid_until)s.")

@@ -2,170 +2,135 @@
 
 A claim commits ``sending`` and the reserved allowance before WeChat is called. Whatever happens to the process then, the
 message is either settled by the call's outcome or swept to ``uncertain``; no path leads back to a second call unless WeChat
-definitely refused the first.
+definitely refused the first. Claims are in ``claiming``; here is what comes after the call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from server.kernel.db import lock_skipping, update_where, zone_of
-from server.members import queries as members
-from server.notifications import grants, queries, rules
-from server.notifications.models import NotificationMessage, NotificationReceipt, NotificationTemplate
-from server.notifications.rules import Channel, GrantEnd, Outcome, State
-from server.notifications.templates import REGISTRY, MessageTemplate, Topic, page_for, spoken, wechat_data
+from server.kernel.db import lock_skipping, one_of
+from server.notifications import attempts, grants, routing, rules
+from server.notifications.claiming import Claim, claim
+from server.notifications.models import NotificationMessage, NotificationReceipt
+from server.notifications.routes import Plan
+from server.notifications.rules import NO_LINES, Channel, GrantEnd, Lines, Outcome, State
 
-_REACHABLE = frozenset({"active", "frozen"})
+__all__ = ["Claim", "apply_late_receipts", "claim", "expire", "receive_receipt", "settle", "settle_all"]
+
 _RECEIPT_GOOD = "0"
+_OPEN = (State.SENDING.value, State.UNCERTAIN.value)
+_TABLE: Any = NotificationMessage.__table__
+_SETTLED = ("state", "reason", "available_at", "sent_at", "delivered_at", "msg_id", "updated_at")
+_SETTLE = (
+    sa.update(_TABLE)
+    .where(_TABLE.c.id == sa.bindparam("of_message", type_=_TABLE.c.id.type))
+    .values({name: sa.bindparam(f"new_{name}", type_=_TABLE.c[name].type) for name in _SETTLED} | {"lease_until": None})
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A call to make now. ``attempt`` tells this claim from earlier ones of the same message."""
-
-    message_id: UUID
-    attempt: int
-    openid: str
-    wechat_template_id: str
-    data: dict[str, str]
-    page: str
-
-
-def _as_it_is(text: str) -> str:
-    return text
-
-
-def claim(session: Session, ids: Sequence[UUID], *, appid: str, now: datetime, say: Callable[[str], str] = _as_it_is) -> list[Claim]:
-    """Claim messages for sending. Messages that are not due, or in other hands, are left; those that cannot be sent are skipped.
-
-    Arguments:
-        session: of a transaction that must be committed before the calls are made.
-        ids: of messages.
-        appid: the app whose openids are used.
-        now: present instant.
-        say: says our own words in the language of WeChat's messages.
+def settle(session: Session, claimed: Claim, outcome: Outcome, *, now: datetime, lines: Lines = NO_LINES) -> str | None:
+    """Write down how one call ended; see ``settle_all``.
 
     Returns:
-        The calls to make.
+        The message's new state, or None when it was settled before.
     """
-    statement = (
-        sa.select(NotificationMessage)
-        .where(NotificationMessage.id.in_(ids), NotificationMessage.state == State.QUEUED.value, NotificationMessage.available_at <= now)
-        .order_by(NotificationMessage.member_id, NotificationMessage.id)
-        .execution_options(populate_existing=True)
-    )
-    rows = session.scalars(lock_skipping(statement)).all()
-    chosen = {row.code: row for row in session.scalars(sa.select(NotificationTemplate).where(NotificationTemplate.enabled.is_(True)))}
-    found = [_claim_one(session, row, chosen.get(row.template), appid, say, now) for row in rows]
-    session.flush()
-    return [one for one in found if one is not None]
+    return settle_all(session, [(claimed, outcome)], now=now, lines=lines).get(claimed.message_id)
 
 
-def _claim_one(
-    session: Session,
-    row: NotificationMessage,
-    chosen: NotificationTemplate | None,
-    appid: str,
-    say: Callable[[str], str],
-    now: datetime,
-) -> Claim | None:
-    template = REGISTRY[row.template]
-    row.updated_at = now
-    reason = _obstacle(session, row, template, now)
-    openid = members.openid_of(session, row.member_id, appid) if reason is None else None
-    if reason is None and chosen is None:
-        reason = "no_template"
-    if reason is None and openid is None:
-        reason = "no_wechat"
-    if reason is not None or chosen is None or openid is None:
-        row.state, row.reason = State.SKIPPED.value, reason
-        return None
-    until = _quiet(session, row, template, now)
-    if until is not None:
-        row.available_at, row.reason = until, "quiet_hours"
-        return None
-    try:
-        data = wechat_data(template, chosen.field_keys, spoken(template, row.texts, say))
-    except (ValueError, KeyError):
-        row.state, row.reason = State.FAILED.value, "does_not_fit"
-        return None
-    attempt = row.attempts + 1
-    if not grants.reserve(session, row.member_id, row.template, message_id=row.id, attempt=attempt, now=now):
-        row.state, row.reason = State.SKIPPED.value, "no_grant"
-        return None
-    row.state, row.reason, row.attempts, row.lease_until = State.SENDING.value, None, attempt, now + rules.LEASE
-    return Claim(row.id, attempt, openid, chosen.wechat_template_id, data, page_for(template, row.texts))
+@dataclass(slots=True)
+class _Settled:
+    """What becomes of one message."""
+
+    message_id: UUID
+    state: str
+    reason: str | None
+    available_at: datetime
+    sent_at: datetime | None
+    msg_id: str | None
+    delivered_at: datetime | None = None
 
 
-def _obstacle(session: Session, row: NotificationMessage, template: type[MessageTemplate], now: datetime) -> str | None:
-    """Return why a message must not be pushed at all, or None."""
-    member = members.find(session, row.member_id)
-    if member is None or (member.status not in _REACHABLE and not (template.to_leavers and member.status == "deleting")):
-        return "member_gone"
-    if not queries.allowed(session, row.member_id, template.topic, Channel.SUBSCRIBE):
-        return "preference"
-    return "contact_cap" if _capped(session, row.member_id, template, now) else None
-
-
-def _capped(session: Session, member_id: UUID, template: type[MessageTemplate], now: datetime) -> bool:
-    """Tell whether a member has had as many offers as the cap allows; only pushes that were made, or may have been, count."""
-    if template.exempt or template.topic != Topic.OFFERS:
-        return False
-    offers = [code for code, other in REGISTRY.items() if other.topic == Topic.OFFERS]
-    # Under the locks nobody else claims an offer to this member before what is claimed here can be counted.
-    grants.hold(session, member_id, offers)
-    session.flush()
-    made = sa.or_(
-        NotificationMessage.sent_at >= now - rules.CAP_WINDOW,
-        NotificationMessage.state == State.SENDING.value,
-        sa.and_(NotificationMessage.state == State.UNCERTAIN.value, NotificationMessage.updated_at >= now - rules.CAP_WINDOW),
-    )
-    count = sa.select(sa.func.count()).where(NotificationMessage.member_id == member_id, NotificationMessage.template.in_(offers), made)
-    return int(session.scalar(count) or 0) >= rules.CAP_MESSAGES
-
-
-def _quiet(session: Session, row: NotificationMessage, template: type[MessageTemplate], now: datetime) -> datetime | None:
-    if template.exempt:
-        return None
-    hours = queries.quiet_hours(session, row.member_id) or rules.DEFAULT_QUIET
-    return rules.quiet_until(now, hours, zone_of(session))
-
-
-def settle(session: Session, claimed: Claim, outcome: Outcome, *, now: datetime) -> str | None:
-    """Write down how a call ended.
+def settle_all(session: Session, ended: Sequence[tuple[Claim, Outcome]], *, now: datetime, lines: Lines = NO_LINES) -> dict[UUID, str]:
+    """Write down how calls ended, in as many statements for a hundred as for one.
 
     Arguments:
         session: of a transaction of its own.
-        claimed: the call.
-        outcome: how it ended.
+        ended: the calls and how they ended.
         now: present instant.
+        lines: what other channels are connected, for those that WeChat refused.
 
     Returns:
-        The message's new state, or None when it was settled before (by a receipt or a person).
+        The new state of each message; those that were settled before (by a receipt or a person) are left out.
     """
-    row = _locked(session, claimed.message_id)
-    if row is None or row.attempts != claimed.attempt or row.state not in {State.SENDING.value, State.UNCERTAIN.value}:
-        return None
-    verdict = rules.judge(outcome, row.attempts)
-    row.state, row.reason, row.lease_until, row.updated_at = verdict.state.value, verdict.reason, None, now
-    if verdict.retry_after is not None:
-        row.available_at = now + verdict.retry_after
-    if verdict.state is State.SENT:
-        row.sent_at, row.msg_id = now, outcome.msg_id
-    grants.end(session, row.member_id, row.template, verdict.grant, message_id=row.id, attempt=row.attempts, now=now)
-    if row.msg_id:
-        receipt = session.scalar(sa.select(NotificationReceipt).where(NotificationReceipt.msg_id == row.msg_id))
-        if receipt is not None:
-            _apply_receipt(row, receipt.error_code, receipt.occurred_at)
-    session.flush()
-    return row.state
+    outcomes = {claimed.message_id: (claimed, outcome) for claimed, outcome in ended}
+    of = _TABLE.c
+    found = session.execute(
+        sa.select(of.id, of.member_id, of.template, of.attempts, of.tries, of.available_at, of.sent_at, of.msg_id)
+        .where(one_of(session, of.id, list(outcomes)), of.state.in_(_OPEN))
+        .order_by(of.member_id, of.id)
+        .with_for_update()
+    ).all()
+    settled: list[_Settled] = []
+    ends: list[grants.End] = []
+    tried: list[attempts.Ended] = []
+    for row in found:
+        claimed, outcome = outcomes[row.id]
+        if row.attempts != claimed.attempt:
+            continue
+        verdict = rules.judge(outcome, row.tries)
+        sent = verdict.state is State.SENT
+        due = now + verdict.retry_after if verdict.retry_after is not None else row.available_at
+        settled.append(
+            _Settled(row.id, verdict.state.value, verdict.reason, due, now if sent else row.sent_at, outcome.msg_id if sent else row.msg_id)
+        )
+        ends.append(grants.End(row.member_id, row.template, row.id, row.attempts, verdict.grant))
+        tried.append(attempts.Ended(row.id, row.member_id, row.attempts, outcome))
+    grants.end_all_of(session, ends, now=now)
+    _apply_known_receipts(session, settled)
+    if settled:
+        session.execute(
+            _SETTLE,
+            [
+                {
+                    "of_message": each.message_id,
+                    "new_state": each.state,
+                    "new_reason": each.reason,
+                    "new_available_at": each.available_at,
+                    "new_sent_at": each.sent_at,
+                    "new_delivered_at": each.delivered_at,
+                    "new_msg_id": each.msg_id,
+                    "new_updated_at": now,
+                }
+                for each in settled
+            ],
+        )
+    attempts.note_subscribe(session, tried, now=now)
+    stopped = [(each.message_id, State.FAILED, each.reason) for each in settled if each.state == State.FAILED.value]
+    if stopped:
+        routing.go_on_all(session, stopped, plan=Plan(session, lines), now=now)
+        again = sa.select(NotificationMessage.id, NotificationMessage.state).where(
+            one_of(session, NotificationMessage.id, [message_id for message_id, _, _ in stopped])
+        )
+        return {each.message_id: each.state for each in settled} | {row.id: row.state for row in session.execute(again)}
+    return {each.message_id: each.state for each in settled}
+
+
+def _apply_known_receipts(session: Session, settled: Sequence[_Settled]) -> None:
+    """Apply what WeChat said of deliveries before our own calls had returned."""
+    by_msg_id = {each.msg_id: each for each in settled if each.msg_id}
+    if not by_msg_id:
+        return
+    of = NotificationReceipt
+    for receipt in session.execute(sa.select(of.msg_id, of.error_code, of.occurred_at).where(one_of(session, of.msg_id, list(by_msg_id)))):
+        _apply_receipt(by_msg_id[receipt.msg_id], receipt.error_code, receipt.occurred_at)
 
 
 def expire(session: Session, *, now: datetime, limit: int = 500) -> int:
@@ -175,24 +140,21 @@ def expire(session: Session, *, now: datetime, limit: int = 500) -> int:
         How many there were.
     """
     statement = (
-        sa.select(NotificationMessage.id)
+        sa.select(NotificationMessage)
         .where(NotificationMessage.state == State.SENDING.value, NotificationMessage.lease_until <= now)
         .order_by(NotificationMessage.lease_until)
         .limit(limit)
+        .execution_options(populate_existing=True)
     )
-    ids = session.scalars(lock_skipping(statement)).all()
-    if not ids:
-        return 0
-    values = {"state": State.UNCERTAIN.value, "reason": "broken_off", "lease_until": None, "updated_at": now}
-    return update_where(
-        session,
-        sa.update(NotificationMessage)
-        .where(NotificationMessage.id.in_(ids), NotificationMessage.state == State.SENDING.value)
-        .values(**values),
-    )
+    rows = session.scalars(lock_skipping(statement)).all()
+    for row in rows:
+        attempts.note(session, row, routing.PROVIDER_OF[Channel(row.channel)], "unknown", "broken_off", now)
+        row.state, row.reason, row.lease_until, row.updated_at = State.UNCERTAIN.value, "broken_off", None, now
+    session.flush()
+    return len(rows)
 
 
-def apply_late_receipts(session: Session, *, now: datetime, limit: int = 500) -> int:
+def apply_late_receipts(session: Session, *, now: datetime, limit: int = 500, lines: Lines = NO_LINES) -> int:
     """Apply receipts that came while the call they belong to was being written down.
 
     Returns:
@@ -205,14 +167,21 @@ def apply_late_receipts(session: Session, *, now: datetime, limit: int = 500) ->
     for message_id, error_code, occurred_at in found:
         row = _locked(session, message_id)
         if row is not None and row.state == State.SENT.value:
-            _apply_receipt(row, error_code, occurred_at)
-            row.updated_at = now
+            routing.report(session, row, error_code, occurred_at, plan=Plan(session, lines), now=now)
     session.flush()
     return len(found)
 
 
 def receive_receipt(
-    session: Session, member_id: UUID | None, template: str, *, msg_id: str, error_code: str, occurred_at: datetime, now: datetime
+    session: Session,
+    member_id: UUID | None,
+    template: str,
+    *,
+    msg_id: str,
+    error_code: str,
+    occurred_at: datetime,
+    now: datetime,
+    lines: Lines = NO_LINES,
 ) -> None:
     """Take in WeChat's word on the delivery of a message.
 
@@ -222,8 +191,7 @@ def receive_receipt(
     if row is not None:
         message = _locked(session, row)
         if message is not None and message.state == State.SENT.value:
-            _apply_receipt(message, error_code, occurred_at)
-            message.updated_at = now
+            routing.report(session, message, error_code, occurred_at, plan=Plan(session, lines), now=now)
         session.flush()
         return
     if member_id is None:
@@ -232,6 +200,7 @@ def receive_receipt(
         sa.select(NotificationMessage.id).where(
             NotificationMessage.member_id == member_id,
             NotificationMessage.template == template,
+            NotificationMessage.channel == Channel.SUBSCRIBE.value,
             NotificationMessage.msg_id.is_(None),
             NotificationMessage.state.in_((State.UNCERTAIN.value, State.SENDING.value, State.SENT.value)),
         )
@@ -240,12 +209,11 @@ def receive_receipt(
     if message is None or message.state != State.UNCERTAIN.value:
         return
     message.msg_id, message.sent_at, message.state, message.reason = msg_id, occurred_at, State.SENT.value, None
-    _apply_receipt(message, error_code, occurred_at)
-    message.updated_at = now
+    routing.report(session, message, error_code, occurred_at, plan=Plan(session, lines), now=now)
     grants.end(session, message.member_id, message.template, GrantEnd.SPEND, message_id=message.id, attempt=message.attempts, now=now)
 
 
-def _apply_receipt(row: NotificationMessage, error_code: str, occurred_at: datetime) -> None:
+def _apply_receipt(row: _Settled, error_code: str, occurred_at: datetime) -> None:
     if error_code == _RECEIPT_GOOD:
         row.state, row.reason, row.delivered_at = State.DELIVERED.value, None, occurred_at
     else:

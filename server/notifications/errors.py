@@ -59,3 +59,17 @@ class GrantShortError(ConflictError):
 
     code = "grant_short"
     message = "There is no allowance left for this message."
+
+
+class ChannelsInvalidError(InvalidError):
+    """A channel comes twice, or is none that messages are sent over."""
+
+    code = "message_channels"
+    message = "Each channel can stand once in the order."
+
+
+class UnsubscribeLinkError(NotFoundError):
+    """The link was not made by us."""
+
+    code = "unsubscribe_link"
+    message = "This link is not valid."

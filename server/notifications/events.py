@@ -1,7 +1,8 @@
-"""Topics this domain tells of. Payload: ``{message_id, member_id}``."""
+"""Topics this domain tells of. Payload: ``{message_id, member_id}``; of ``DUE``: ``{place}``, which worker it calls."""
 
 from __future__ import annotations
 
 QUEUED = "notifications.queued"
+DUE = "notifications.due"
 
-TOPICS = (QUEUED,)
+TOPICS = (QUEUED, DUE)

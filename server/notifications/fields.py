@@ -10,12 +10,18 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 _THING, _CHARACTERS, _LETTERS, _SYMBOLS, _DIGITS, _CAR, _PHRASE = 20, 32, 32, 5, 32, 8, 5
 _CHINESE_NAME, _LATIN_NAME = 10, 20
 _PHONE = 17
 ELLIPSIS = "…"
+_ZERO_WIDTH_JOINER = "\u200d"
+_JOINERS = frozenset("\u200d\ufe0e\ufe0f\u20e3")
+_SKIN_TONES = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
+_FLAGS = frozenset(map(chr, range(0x1F1E6, 0x1F200)))
+_INSIDE, _CURRENCY = frozenset(".,:/-_@'’"), frozenset("¥￥$")
 _KEY = re.compile(r"([a-z_]+?)(\d+)")
 
 
@@ -26,14 +32,49 @@ def clean(text: str) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """Return a text of at most ``limit`` characters, a cut shown by an ellipsis and never inside a joined character."""
+    """Return a text of at most ``limit`` characters, a cut shown by an ellipsis.
+
+    A cut is never inside a joined character, a number or a Latin word, unless that word is all that fits: half a number is another one,
+    and half a word none.
+    """
     if len(text) <= limit:
         return text
     end = limit - 1
-    # A sign that combines with, or is joined to, what stands before it would be left without it.
-    while end > 0 and (unicodedata.combining(text[end]) or text[end] in "\u200d\ufe0f" or text[end - 1] == "\u200d"):
+    while end > 0 and _joined(text, end):
         end -= 1
-    return text[:end].rstrip() + ELLIPSIS
+    word = end
+    while word > 0 and (_in_word(text, word) or _joined(text, word)):
+        word -= 1
+    return (text[:word].rstrip() or text[:end].rstrip()) + ELLIPSIS
+
+
+def _joined(text: str, place: int) -> bool:
+    """Tell whether a cut before a place would part what is shown as one sign."""
+    before, after = text[place - 1], text[place]
+    if unicodedata.category(after).startswith("M") or after in _JOINERS or before == _ZERO_WIDTH_JOINER or after in _SKIN_TONES:
+        return True
+    if before in _FLAGS and after in _FLAGS:
+        # Two letters make a flag, so a cut parts one where an odd number of them stands before it.
+        return sum(1 for _ in takewhile(_FLAGS.__contains__, reversed(text[:place]))) % 2 == 1
+    return False
+
+
+def _in_word(text: str, place: int) -> bool:
+    """Tell whether a cut before a place would part a Latin word or a number, its points, signs and currency among it."""
+    before, after = text[place - 1], text[place]
+    following = text[place + 1] if place + 1 < len(text) else ""
+    earlier = text[place - 2] if place > 1 else ""
+    if _of_word(before) and _of_word(after):
+        return True
+    if after in _INSIDE and _of_word(before) and _of_word(following):
+        return True
+    if before in _INSIDE and _of_word(earlier) and _of_word(after):
+        return True
+    return (before in _CURRENCY and after.isdigit()) or (before.isdigit() and after in "%‰元")
+
+
+def _of_word(char: str) -> bool:
+    return char.isalnum() and (char.isascii() or "LATIN" in unicodedata.name(char, ""))
 
 
 def _fit_name(text: str) -> str:

@@ -1,9 +1,8 @@
-"""Figures of notifications for staff: what became of messages, whom they can reach, and the proof of the allowances."""
+"""Figures of notifications for staff: how many members a message can reach, and the proof of the allowances."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -35,46 +34,6 @@ class GrantDrift:
     available_by_entries: int
     reserved: int
     reserved_by_entries: int
-
-
-def flow(session: Session, since: datetime, until: datetime) -> dict[str, int]:
-    """Return how many messages made within a time are in each state now."""
-    statement = (
-        sa.select(NotificationMessage.state, sa.func.count())
-        .where(NotificationMessage.created_at >= since, NotificationMessage.created_at < until)
-        .group_by(NotificationMessage.state)
-    )
-    return {state: int(number) for state, number in session.execute(statement)}
-
-
-def reasons(session: Session, since: datetime, until: datetime) -> list[tuple[str, str, int]]:
-    """Return ``(state, reason, count)`` of messages that were not sent, most frequent first."""
-    number = sa.func.count().label("number")
-    statement = (
-        sa.select(NotificationMessage.state, NotificationMessage.reason, number)
-        .where(
-            NotificationMessage.created_at >= since,
-            NotificationMessage.created_at < until,
-            NotificationMessage.reason.is_not(None),
-            NotificationMessage.state.in_(("failed", "skipped", "uncertain", "queued")),
-        )
-        .group_by(NotificationMessage.state, NotificationMessage.reason)
-        .order_by(number.desc())
-    )
-    return [(state, reason or "", int(found)) for state, reason, found in session.execute(statement)]
-
-
-def by_template(session: Session, since: datetime, until: datetime) -> dict[str, dict[str, int]]:
-    """Return template → state → count of messages made within a time."""
-    statement = (
-        sa.select(NotificationMessage.template, NotificationMessage.state, sa.func.count())
-        .where(NotificationMessage.created_at >= since, NotificationMessage.created_at < until)
-        .group_by(NotificationMessage.template, NotificationMessage.state)
-    )
-    found: dict[str, dict[str, int]] = {}
-    for template, state, number in session.execute(statement):
-        found.setdefault(template, {})[state] = int(number)
-    return found
 
 
 def reach(session: Session) -> list[Reach]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from server.kernel.text import N_
 from server.notifications import fields
-from server.notifications.templates import FieldSpec, MessageTemplate, Topic
+from server.notifications.templates import OFFERS, FieldSpec, MessageTemplate, Topic
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class PointsExpiring(MessageTemplate):
 
     code = "points_expiring"
     topic = Topic.POINTS
+    channels = OFFERS
     label = N_("Points expiring")
     title = N_("Some of your points expire soon")
     body = N_("%(points)s of your %(available)s points can be redeemed until %(expires_on)s.")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from server.kernel.text import N_
 from server.notifications import fields
-from server.notifications.templates import FieldSpec, MessageTemplate, Topic
+from server.notifications.templates import NEWS, FieldSpec, MessageTemplate, Topic
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class MembershipDeletion(MessageTemplate):
 
     code = "membership_deletion"
     topic = Topic.SERVICE
+    channels = NEWS
     exempt = True
     to_leavers = True
     own_moments_only = True

@@ -11,7 +11,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from server.kernel.db import one_of
 from server.kernel.pagination import Page, PageRequest, keyset, page_of
+from server.members import queries as members
 from server.notifications.errors import TemplateUnknownError
 from server.notifications.models import (
     NotificationGrant,
@@ -20,7 +22,7 @@ from server.notifications.models import (
     NotificationQuietHours,
     NotificationTemplate,
 )
-from server.notifications.rules import Channel
+from server.notifications.rules import NEEDS_CONSENT, Channel
 from server.notifications.templates import REGISTRY, TOPIC_NAMES, MessageTemplate, Topic
 
 _MOST_ASKED = 3
@@ -58,6 +60,10 @@ class MessageView:
     texts: dict[str, str]
     state: str
     reason: str | None
+    channel: str
+    tried: str
+    provider: str | None
+    segments: int | None
     attempts: int
     msg_id: str | None
     available_at: datetime
@@ -208,7 +214,7 @@ def preferences(session: Session, member_id: UUID) -> Preferences:
             topic.value,
             TOPIC_NAMES[topic],
             channel.value,
-            required(topic, channel) or chosen.get((topic.value, channel.value), True),
+            required(topic, channel) or chosen.get((topic.value, channel.value), _by_default(session, member_id, topic, channel)),
             required(topic, channel),
         )
         for topic in Topic
@@ -229,6 +235,24 @@ def quiet_hours(session: Session, member_id: UUID) -> tuple[time, time] | None:
     return time(*divmod(row.from_minute, _HOUR_MINUTES)), time(*divmod(row.until_minute, _HOUR_MINUTES))
 
 
+def quiet_hours_of(session: Session, member_ids: Sequence[UUID]) -> dict[UUID, tuple[time, time]]:
+    """Return the quiet hours that members set themselves."""
+    of = NotificationQuietHours
+    rows = session.execute(sa.select(of.member_id, of.from_minute, of.until_minute).where(one_of(session, of.member_id, member_ids)))
+    return {member_id: (time(*divmod(begin, _HOUR_MINUTES)), time(*divmod(end, _HOUR_MINUTES))) for member_id, begin, end in rows}
+
+
+def refusals(session: Session, member_ids: Sequence[UUID], channel: Channel) -> frozenset[tuple[UUID, str]]:
+    """Return which topics members do not take over a channel, of those that can be refused there."""
+    of = NotificationPreference
+    rows = session.execute(
+        sa.select(of.member_id, of.topic).where(
+            one_of(session, of.member_id, member_ids), of.channel == channel.value, of.allowed.is_(False)
+        )
+    )
+    return frozenset((member_id, topic) for member_id, topic in rows if not required(Topic(topic), channel))
+
+
 def allowed(session: Session, member_id: UUID, topic: Topic, channel: Channel) -> bool:
     """Tell whether a member takes a topic over a channel."""
     if required(topic, channel):
@@ -239,7 +263,13 @@ def allowed(session: Session, member_id: UUID, topic: Topic, channel: Channel) -
         NotificationPreference.channel == channel.value,
     )
     chosen = session.scalar(statement)
-    return True if chosen is None else bool(chosen)
+    return _by_default(session, member_id, topic, channel) if chosen is None else bool(chosen)
+
+
+def _by_default(session: Session, member_id: UUID, topic: Topic, channel: Channel) -> bool:
+    if topic is not Topic.OFFERS or channel not in NEEDS_CONSENT:
+        return True
+    return members.has_consented(session, member_id, "marketing")
 
 
 # --- Staff's side ---
@@ -258,6 +288,10 @@ def _view(row: NotificationMessage) -> MessageView:
         texts=row.texts,
         state=row.state,
         reason=row.reason,
+        channel=row.channel,
+        tried=row.tried,
+        provider=row.provider,
+        segments=row.segments,
         attempts=row.attempts,
         msg_id=row.msg_id,
         available_at=row.available_at,
@@ -308,15 +342,27 @@ def of_key(session: Session, key: str) -> UUID | None:
     return session.scalar(sa.select(NotificationMessage.id).where(NotificationMessage.key == key))
 
 
-def due(session: Session, now: datetime, limit: int) -> list[UUID]:
-    """Return queued messages whose time has come, the oldest first."""
+def due(session: Session, now: datetime, limit: int, *, skip: int = 0) -> list[UUID]:
+    """Return queued messages whose time has come, the oldest first, after so many others."""
     statement = (
         sa.select(NotificationMessage.id)
         .where(NotificationMessage.state == "queued", NotificationMessage.available_at <= now)
         .order_by(NotificationMessage.available_at)
         .limit(limit)
+        .offset(skip)
     )
     return list(session.scalars(statement))
+
+
+def due_count(session: Session, now: datetime, *, most: int) -> int:
+    """Return how many queued messages' time has come, counted no further than ``most``."""
+    waiting = (
+        sa.select(NotificationMessage.id)
+        .where(NotificationMessage.state == "queued", NotificationMessage.available_at <= now)
+        .limit(most)
+        .subquery()
+    )
+    return int(session.scalar(sa.select(sa.func.count()).select_from(waiting)) or 0)
 
 
 def templates(session: Session) -> list[TemplateView]:

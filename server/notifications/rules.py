@@ -59,6 +59,17 @@ class Channel(StrEnum):
 
     SUBSCRIBE = "subscribe"
     INBOX = "inbox"
+    OFFICIAL_ACCOUNT = "official_account"
+    SMS = "sms"
+    EMAIL = "email"
+
+
+# Every channel that a message is sent over; the inbox has it anyway.
+SENT_OVER = (Channel.SUBSCRIBE, Channel.OFFICIAL_ACCOUNT, Channel.SMS, Channel.EMAIL)
+# Whatever else is tried, these reasons hold for every channel.
+ENDS_ALL = frozenset({"member_gone", "contact_cap", "stale"})
+# For these the phone's or address's owner must have agreed to offers: a law's demand, and nobody's app stands between.
+NEEDS_CONSENT = frozenset({Channel.SMS, Channel.EMAIL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +81,32 @@ class Outcome:
         reason: a short word for lists and metrics.
         errcode: WeChat's, of a refusal.
         msg_id: WeChat's, of a message sent.
+        milliseconds: how long it took.
     """
 
     kind: str
     reason: str = ""
     errcode: int | None = None
     msg_id: str | None = None
+    milliseconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What is connected: the channels and providers through which anything can be sent at all.
+
+    Arguments:
+        official_account: the account's appid, or None.
+        sms: names of the providers of text messages in the order in which they are tried.
+        email: whether there is a mail server.
+    """
+
+    official_account: str | None = None
+    sms: tuple[str, ...] = ()
+    email: str | None = None
+
+
+NO_LINES = Lines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +137,44 @@ def judge(outcome: Outcome, attempts: int) -> Verdict:
             return Verdict(State.FAILED, GrantEnd.RELEASE, outcome.reason)
         return Verdict(State.QUEUED, GrantEnd.RELEASE, outcome.reason, pause_after(attempts))
     return Verdict(State.UNCERTAIN, GrantEnd.HOLD, outcome.reason)
+
+
+def judge_channel(outcome: Outcome, tries: int) -> Verdict:
+    """Return what follows from the n-th call on a channel without allowances.
+
+    Trouble of ours, or of the provider's before the call, is tried again with growing pauses; a refusal ends the channel; an unknown
+    outcome ends the whole message, since the member may have it.
+    """
+    if outcome.kind == "sent":
+        return Verdict(State.SENT, GrantEnd.HOLD)
+    if outcome.kind == "refused":
+        return Verdict(State.FAILED, GrantEnd.HOLD, outcome.reason)
+    if outcome.kind in {"not_done", "misconfigured"}:
+        most = MOST_BUSY_CALLS if outcome.kind == "misconfigured" or outcome.reason in {"busy", "too_often"} else MOST_CALLS
+        if tries >= most:
+            return Verdict(State.FAILED, GrantEnd.HOLD, outcome.reason)
+        return Verdict(State.QUEUED, GrantEnd.HOLD, outcome.reason, pause_after(tries))
+    return Verdict(State.UNCERTAIN, GrantEnd.HOLD, outcome.reason)
+
+
+def next_provider(outcome: Outcome) -> bool:
+    """Tell whether another provider of the same channel may be asked after one has answered so.
+
+    Only what certainly was not done, and not for the person's own sake: somebody who gets too many messages from one provider is not
+    to get them from another.
+    """
+    return outcome.kind in {"not_done", "misconfigured"} and outcome.reason != "too_often"
+
+
+def next_channel(route: tuple[Channel, ...], tried: frozenset[Channel], usable: frozenset[Channel]) -> Channel | None:
+    """Return the channel to try after those that were tried, or None when there is no more.
+
+    Arguments:
+        route: the message's order of channels.
+        tried: ended without success, the present one among them.
+        usable: connected, and with a template where one is needed.
+    """
+    return next((channel for channel in route if channel not in tried and channel in usable), None)
 
 
 def decided(decision: Decision) -> Verdict:

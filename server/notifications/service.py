@@ -14,7 +14,7 @@ from server.kernel.actors import Actor
 from server.kernel.db import insert_if_absent, update_where, zone_of
 from server.kernel.ids import uuid7
 from server.kernel.outbox import publish
-from server.notifications import events, grants, queries, rules
+from server.notifications import attempts, events, grants, queries, rules
 from server.notifications.errors import (
     MessageNotFoundError,
     MessageNotUncertainError,
@@ -65,7 +65,7 @@ def request(
     obstacle = None
     if now - created_at > rules.STALE_AFTER:
         obstacle = "stale"
-    elif not queries.allowed(session, member_id, message.topic, Channel.SUBSCRIBE):
+    elif not any(queries.allowed(session, member_id, message.topic, channel) for channel in message.channels):
         obstacle = "preference"
     message_id = uuid7()
     values = {
@@ -77,6 +77,9 @@ def request(
         "texts": texts,
         "in_inbox": queries.allowed(session, member_id, message.topic, Channel.INBOX),
         "read_at": None,
+        "channel": message.channels[0].value,
+        "tried": "",
+        "tries": 0,
         "state": (State.SKIPPED if obstacle else State.QUEUED).value,
         "reason": obstacle,
         "attempts": 0,
@@ -269,7 +272,9 @@ def decide(session: Session, message_id: UUID, decision: Decision, *, reason: st
     row.state, row.reason, row.updated_at = settled.state.value, settled.reason, now
     row.sent_at = now if settled.state is State.SENT else None
     row.available_at = now
-    grants.end(session, row.member_id, row.template, settled.grant, message_id=row.id, attempt=row.attempts, now=now)
+    if row.channel == Channel.SUBSCRIBE.value:
+        grants.end(session, row.member_id, row.template, settled.grant, message_id=row.id, attempt=row.attempts, now=now)
+    attempts.note(session, row, row.provider or row.channel, "decided", settled.reason, now)
     audit.record(
         session,
         actor=actor,

@@ -17,6 +17,13 @@ from zoneinfo import ZoneInfo
 
 from server.kernel.text import N_
 from server.notifications import fields
+from server.notifications.rules import Channel
+
+# Orders of channels, of which a message declares one; the brand may choose another in the console. Text messages cost money, and are for
+# what somebody waits for.
+NEWS = (Channel.SUBSCRIBE, Channel.OFFICIAL_ACCOUNT, Channel.SMS)
+OFFERS = (Channel.SUBSCRIBE, Channel.OFFICIAL_ACCOUNT, Channel.EMAIL)
+FREE = (Channel.SUBSCRIBE, Channel.OFFICIAL_ACCOUNT)
 
 
 class Topic(StrEnum):
@@ -90,6 +97,7 @@ class MessageTemplate(ABC):
         label: what staff call it, a gettext msgid.
         specs: its fields.
         page: path in the mini-program with ``{field}`` places.
+        channels: in which order it is tried over which channels, until one takes it.
         demo_template_id: of the emulator.
         moments: where in the mini-program it makes sense to ask for the allowance.
     """
@@ -104,6 +112,7 @@ class MessageTemplate(ABC):
     label: ClassVar[str]
     specs: ClassVar[tuple[FieldSpec, ...]]
     page: ClassVar[str]
+    channels: ClassVar[tuple[Channel, ...]] = FREE
     demo_template_id: ClassVar[str]
     moments: ClassVar[tuple[str, ...]]
 
@@ -176,6 +185,7 @@ class OrderShipped(MessageTemplate):
 
     code = "order_shipped"
     topic = Topic.ORDERS
+    channels = NEWS
     exempt = True
     label = N_("Order shipped")
     title = N_("Your order is on its way")
@@ -254,6 +264,7 @@ class TicketAnswered(MessageTemplate):
 
     code = "ticket_answered"
     topic = Topic.SERVICE
+    channels = NEWS
     exempt = True
     label = N_("Ticket answered")
     title = N_("Customer service has answered you")
@@ -287,6 +298,7 @@ class CouponExpiring(MessageTemplate):
 
     code = "coupon_expiring"
     topic = Topic.COUPONS
+    channels = OFFERS
     label = N_("Coupon expiring")
     title = N_("A coupon expires soon")
     body = N_("%(coupon)s is valid until %(expires_at)s.")
@@ -320,6 +332,7 @@ class BirthdayGreeting(MessageTemplate):
 
     code = "birthday_greeting"
     topic = Topic.OFFERS
+    channels = OFFERS
     label = N_("Birthday greeting")
     title = N_("Happy birthday!")
     body = N_("%(nickname)s, your birthday gift is here: %(gift)s. It is valid until %(valid_until)s.")
@@ -345,9 +358,11 @@ class BirthdayGreeting(MessageTemplate):
 
 # At the end: those modules build on this one, and the registry is whole for everybody who imports it.
 import server.notifications.coupon_templates  # noqa: E402
+import server.notifications.festival_templates  # noqa: E402
 import server.notifications.points_templates  # noqa: E402
 import server.notifications.privacy_templates  # noqa: E402
 import server.notifications.reward_templates  # noqa: E402
+import server.notifications.screening_templates  # noqa: E402
 import server.notifications.tier_templates  # noqa: E402, F401
 
 MOMENTS: tuple[str, ...] = tuple(sorted({moment for template in REGISTRY.values() for moment in template.moments}))

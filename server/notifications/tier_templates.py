@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from server.kernel.text import N_
 from server.notifications import fields
-from server.notifications.templates import FieldSpec, MessageTemplate, Topic
+from server.notifications.templates import OFFERS, FieldSpec, MessageTemplate, Topic
 
 _SAMPLE_AT = datetime(2026, 6, 15, 4, 0, tzinfo=UTC)
 
@@ -23,6 +23,7 @@ class TierUpgraded(MessageTemplate):
 
     code = "tier_upgraded"
     topic = Topic.OFFERS
+    channels = OFFERS
     label = N_("Tier reached")
     title = N_("You have reached a new tier")
     body = N_("Welcome to %(tier)s! You held %(before)s until now.")
@@ -55,6 +56,7 @@ class TierDowngraded(MessageTemplate):
 
     code = "tier_downgraded"
     topic = Topic.OFFERS
+    channels = OFFERS
     label = N_("Tier not kept")
     title = N_("Your tier has changed")
     body = N_("The period of %(before)s has ended; you hold %(tier)s now.")
@@ -87,6 +89,7 @@ class TierAtRisk(MessageTemplate):
 
     code = "tier_at_risk"
     topic = Topic.OFFERS
+    channels = OFFERS
     label = N_("Tier about to end")
     title = N_("Your tier is about to end")
     body = N_("%(tier)s ends on %(ends_on)s: %(missing)s growth more keeps it.")

@@ -13,6 +13,8 @@ from server.kernel.outbox import OutboxDelivery, OutboxEvent
 from server.operations.models import DemoLoad, Incident, ScheduledRun
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.orm import Session
 
 
@@ -170,6 +172,12 @@ def incidents(session: Session, *, include_closed: bool = False, limit: int = 10
         )
         for row in session.scalars(statement)
     ]
+
+
+def open_subjects(session: Session, kinds: Sequence[str]) -> list[tuple[str, str]]:
+    """Return ``(kind, subject)`` of the open incidents of some kinds."""
+    statement = sa.select(Incident.kind, Incident.subject).where(Incident.slot.is_not(None), Incident.kind.in_(kinds))
+    return [(kind, subject) for kind, subject in session.execute(statement)]
 
 
 def open_incident_count(session: Session) -> int:

@@ -1,4 +1,4 @@
-"""Figures that span domains. Reads the tables of all of them, writes none of theirs.
+"""Figures that span domains. Reads the tables of all of them, writes none of theirs: its own hold sums that jobs make.
 
 Invariants:
 - Every figure is what its definition says (see ``queries``), over the shop's own calendar days.

@@ -41,6 +41,26 @@ class Refusal:
     mark: str | None = None
 
 
+def ask_held(session: Session, member_id: UUID, way: rules.Way, *, now: datetime) -> Refusal | None:
+    """Ask whether a member is held, and list it when they are; for what is counted afterwards (``claims``), and must cost little now.
+
+    Arguments:
+        session: of the transaction in which it is done.
+        member_id: who wants it.
+        way: what.
+        now: present instant.
+
+    Returns:
+        As ``ask`` does.
+    """
+    scope = str(rules.SCOPE_OF[way])
+    refused = _held(session, member_id, way, scope, now)
+    if refused is None or queries.has_pass(session, member_id, scope, now):
+        return None
+    note_refused(session, member_id, refused, now=now, once_key=None)
+    return refused
+
+
 def ask(
     session: Session,
     member_id: UUID,

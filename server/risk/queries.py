@@ -92,7 +92,7 @@ def hold_of(session: Session, member_id: UUID, scope: str, now: datetime) -> Hol
     return _hold(row) if row is not None else None
 
 
-def held(member_id: sa.ColumnElement[UUID], scope: rules.Scope, now: sa.ColumnElement[datetime]) -> sa.Exists:
+def held(member_id: sa.ColumnElement[UUID] | InstrumentedAttribute[UUID], scope: rules.Scope, now: sa.ColumnElement[datetime]) -> sa.Exists:
     """Return the condition that a member is held in a scope, for a statement that asks in passing; see ``docs/risk.md``.
 
     Arguments:

@@ -1,6 +1,6 @@
 """The verbs of risk control. Callers own the transaction; who wants to know whether something may go through calls ``asking.ask``."""
 
-from server.risk.asking import Refusal, ask, note_refused, record_try
+from server.risk.asking import Refusal, ask, ask_held, note_refused, record_try
 from server.risk.blocking import Target, add_entry, end_entry, resolve_entries
 from server.risk.care import change_rules, forget_member, forget_old, hold_member, merge_members
 from server.risk.marks import note_address, note_device, note_phone
@@ -11,6 +11,7 @@ __all__ = [
     "Target",
     "add_entry",
     "ask",
+    "ask_held",
     "change_rules",
     "end_entry",
     "forget_member",

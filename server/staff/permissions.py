@@ -36,10 +36,14 @@ class Permission(StrEnum):
     RISK_READ = "risk:read"
     RISK_EDIT = "risk:edit"
     RISK_RELEASE = "risk:release"
+    SEGMENTS_READ = "segments:read"
+    SEGMENTS_EDIT = "segments:edit"
     ORDERS_READ = "orders:read"
     ORDERS_EDIT = "orders:edit"
     TICKETS_READ = "tickets:read"
     TICKETS_WORK = "tickets:work"
+    CONTENT_READ = "content:read"
+    CONTENT_DECIDE = "content:decide"
     MESSAGES_READ = "messages:read"
     MESSAGES_EDIT = "messages:edit"
     MESSAGES_DECIDE = "messages:decide"
@@ -106,10 +110,14 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.RISK_READ,
                 _P.RISK_EDIT,
                 _P.RISK_RELEASE,
+                _P.SEGMENTS_READ,
+                _P.SEGMENTS_EDIT,
                 _P.ORDERS_READ,
                 _P.ORDERS_EDIT,
                 _P.TICKETS_READ,
                 _P.TICKETS_WORK,
+                _P.CONTENT_READ,
+                _P.CONTENT_DECIDE,
                 _P.MESSAGES_READ,
                 _P.MESSAGES_EDIT,
                 _P.MESSAGES_DECIDE,
@@ -143,6 +151,8 @@ ROLES: tuple[RoleDefinition, ...] = (
                 _P.ORDERS_READ,
                 _P.TICKETS_READ,
                 _P.TICKETS_WORK,
+                _P.CONTENT_READ,
+                _P.CONTENT_DECIDE,
                 _P.MESSAGES_READ,
                 _P.CATALOGUE_READ,
             }

@@ -21,6 +21,7 @@ from server.kernel.text import N_
 from server.members import queries as members
 from server.notifications import service as notifications
 from server.notifications.coupon_templates import CouponReceived, CouponRevoked
+from server.rosters import queries as rosters
 from server.triggers.models import CouponTriggerGift
 from server.triggers.queries import namespace_of
 from server.triggers.rules import GiftState
@@ -88,6 +89,8 @@ def give(session: Session, rule: RuleView, occasion: Occasion, *, now: datetime)
     member = members.find(session, occasion.member_id)
     if member is None or member.status == _LEFT:
         return 0  # nobody to give to, and nothing for staff to look at
+    if rule.terms.segments and not rosters.memberships(session, occasion.member_id, rule.terms.segments):
+        return 0  # not whom the rule is for
     obstacle = occasion.obstacle or (NOT_ACTIVE if member.status != "active" else None)
     given: list[CouponView] = []
     # Templates are never deleted, and their codes never change.

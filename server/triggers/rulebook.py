@@ -12,6 +12,7 @@ from server.audit import service as audit
 from server.coupons import queries as coupon_queries
 from server.kernel.ids import uuid7
 from server.kernel.text import N_
+from server.rosters import queries as rosters
 from server.tiers import queries as tiers
 from server.triggers import queries
 from server.triggers.errors import TriggerChangedError, TriggerInvalidError, TriggerNotFoundError
@@ -168,6 +169,14 @@ def _problems(session: Session, draft: RuleDraft, last: RuleView | None) -> dict
         templates = [coupon_queries.template_by_code(session, code) for code in draft.terms.coupons]
         if any(template is None or template.state != "published" for template in templates):
             found["coupons"] = NOT_PUBLISHED
+    return found | _unknown(session, draft)
+
+
+def _unknown(session: Session, draft: RuleDraft) -> dict[str, str]:
+    """Return what a draft names that there is not."""
+    found = {}
     if draft.terms.tiers and not set(draft.terms.tiers) <= {tier.code for tier in tiers.definitions(session)}:
         found["tiers"] = ", ".join(draft.terms.tiers)
+    if draft.terms.segments and not set(draft.terms.segments) <= rosters.rosters(session, draft.terms.segments).keys():
+        found["segments"] = ", ".join(draft.terms.segments)
     return found

@@ -55,6 +55,7 @@ class Terms:
         back_days: of ``win_back``: who had been away so many days longer when the rule began gets one too.
         min_paid_fen: of ``order_earned``: cash paid for goods, from which on.
         channels, stores: of ``order_earned``: where the order was placed; none for anywhere.
+        segments: only for members of one of these, as of their last builds when the news is handled; none for everybody.
     """
 
     coupons: tuple[str, ...]
@@ -64,6 +65,7 @@ class Terms:
     min_paid_fen: int = 0
     channels: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
 
     def document(self, kind: TriggerKind) -> dict[str, Any]:
         """Return what a kind's version keeps."""
@@ -87,17 +89,17 @@ class Terms:
             found["back_days"] = f"0–{MOST_BACK_DAYS}"
         if kind is TriggerKind.ORDER and not 1 <= self.min_paid_fen <= MOST_FEN:
             found["min_paid_fen"] = f"0.01–{MOST_FEN // 100}"
-        for name in ("tiers", "channels", "stores"):
+        for name in ("tiers", "channels", "stores", "segments"):
             if len(getattr(self, name)) > MOST_CODES:
                 found[name] = f"0–{MOST_CODES}"
         return found
 
 
 _OWN: dict[TriggerKind, tuple[str, ...]] = {
-    TriggerKind.WELCOME: ("coupons",),
-    TriggerKind.TIER_UP: ("coupons", "tiers"),
-    TriggerKind.WIN_BACK: ("coupons", "lapse_days", "back_days"),
-    TriggerKind.ORDER: ("coupons", "min_paid_fen", "channels", "stores"),
+    TriggerKind.WELCOME: ("coupons", "segments"),
+    TriggerKind.TIER_UP: ("coupons", "segments", "tiers"),
+    TriggerKind.WIN_BACK: ("coupons", "segments", "lapse_days", "back_days"),
+    TriggerKind.ORDER: ("coupons", "segments", "min_paid_fen", "channels", "stores"),
 }
 
 

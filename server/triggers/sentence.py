@@ -32,13 +32,15 @@ def sentence(
         terms: what it says.
         language: ``zh`` or ``en``.
         coupons: template code → name; a code without a name stands for itself.
-        places: code of a tier, a channel or a store → name in that language, likewise.
+        places: code of a tier, a channel, a store or a segment → name in that language, likewise.
     """
     coupons, places = coupons or {}, places or {}
     named = [coupons.get(code, code) for code in terms.coupons]
     if language == "zh":
-        return f"{_when_zh(kind, terms, places)}，送{_listed_zh(named)}。{_back_zh(kind, terms)}"
-    return f"{_when_en(kind, terms, places)}: {_listed_en(named)}. {_back_en(kind, terms)}".rstrip()
+        only = f"仅限{'、'.join(f'「{places.get(code, code)}」' for code in terms.segments)}人群。" if terms.segments else ""
+        return f"{_when_zh(kind, terms, places)}，送{_listed_zh(named)}。{only}{_back_zh(kind, terms)}"
+    only = f" Only for members of {' or '.join(f'“{places.get(code, code)}”' for code in terms.segments)}." if terms.segments else ""
+    return f"{_when_en(kind, terms, places)}: {_listed_en(named)}.{only} {_back_en(kind, terms)}".rstrip()
 
 
 def yuan(fen: int) -> str:

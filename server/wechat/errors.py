@@ -12,14 +12,16 @@ class WeChatUnavailableError(UnavailableError):
         reason: a short word for logs (``timeout``, ``connect``, ``busy``, ``http_502``, ``quota``…); never a URL.
         certainly_not_done: True when WeChat cannot have carried the call out (it never arrived, or was refused as busy),
             so that it may be made again; False when nobody can tell.
+        rid: WeChat's own number of the request, where it gave one.
     """
 
     code = "wechat_unavailable"
     message = "WeChat does not answer for the moment. Please try again later."
 
-    def __init__(self, reason: str = "unknown", *, certainly_not_done: bool = False) -> None:
+    def __init__(self, reason: str = "unknown", *, certainly_not_done: bool = False, rid: str | None = None) -> None:
         super().__init__()
         self.reason = reason
+        self.rid = rid
         self.certainly_not_done = certainly_not_done
 
 
@@ -47,14 +49,16 @@ class WeChatMisconfiguredError(UnavailableError):
 
     Arguments:
         errcode: WeChat's number.
+        rid: WeChat's own number of the request, where it gave one.
     """
 
     code = "wechat_misconfigured"
     message = "The connection to WeChat is not set up correctly. Please contact customer service."
 
-    def __init__(self, errcode: int = 0) -> None:
+    def __init__(self, errcode: int = 0, *, rid: str | None = None) -> None:
         super().__init__()
         self.errcode = errcode
+        self.rid = rid
 
 
 class LoginCodeInvalidError(UnauthenticatedError):
@@ -69,6 +73,13 @@ class PhoneCodeInvalidError(ConflictError):
 
     code = "wechat_phone_code_invalid"
     message = "This phone number code is no longer valid. Please tap the button again."
+
+
+class OpenDataInvalidError(InvalidError):
+    """Data that the client passed on encrypted does not open, is old, or is another app's; ``wx.login`` again gives a fresh key."""
+
+    code = "wechat_data_invalid"
+    message = "This data from WeChat cannot be read. Please log in again and tap the button again."
 
 
 class UserBlockedError(WeChatRejectedError):

@@ -2,6 +2,8 @@
 
 Two modes: plain (``signature`` over token, timestamp, nonce) and safe (``msg_signature`` also over the encrypted body);
 two notations: JSON and XML. A push outside ±300 seconds of our clock is refused, so that a captured one cannot be played later.
+
+Whatever the bytes, the only exception is ``PushRejectedError`` (``python -m tests.properties.fuzz_push`` tries ten million).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +33,15 @@ _IV_BYTES = 16
 _RANDOM_BYTES = 16
 _LENGTH_BYTES = 4
 _KEY_CHARS = 43
-_LAST_SECOND = 10_000_000_000
+
+# What a push of WeChat's looks like at most. Int() would take digits of every script, signs and spaces.
+_SECONDS = re.compile(r"[0-9]{1,10}")
+_NAME = re.compile(r"[\x21-\x7e]{0,64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DEEPEST = 16
+_MOST_ITEMS = 100
+_KIND_CHARS = 32
+_ITEM_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,8 @@ class PushEvent:
 
 def signature_of(*parts: str) -> str:
     """Return WeChat's signature: SHA-1 of the sorted parts joined."""
-    return hashlib.sha1("".join(sorted(parts)).encode()).hexdigest()  # noqa: S324 - WeChat's own choice
+    # A body can hold half a character; it is no reason to fall over, only to differ from every signature of WeChat's.
+    return hashlib.sha1("".join(sorted(parts)).encode(errors="surrogatepass")).hexdigest()  # noqa: S324 - WeChat's own choice
 
 
 def verify_address(query: Mapping[str, str], secrets: PushSecrets, now: datetime) -> str:
@@ -117,19 +129,16 @@ def read(query: Mapping[str, str], body: bytes, secrets: PushSecrets, now: datet
         # Checked before the body is parsed: nothing of a stranger's is read.
         _check(query, query.get("signature", ""), (secrets.token, timestamp, nonce), now)
         return _event(_parse(body))
-    encrypted = str(_parse(body).get("Encrypt") or "")
+    encrypted = _text(_parse(body), "Encrypt")
     _check(query, query.get("msg_signature", ""), (secrets.token, timestamp, nonce, encrypted), now)
     return _event(_parse(decrypt(encrypted, secrets)))
 
 
 def _check(query: Mapping[str, str], given: str, parts: tuple[str, ...], now: datetime) -> None:
-    if not given or not hmac.compare_digest(signature_of(*parts).encode(), given.encode()):
+    if not given.isascii() or not hmac.compare_digest(signature_of(*parts).encode(), given.encode()):
         raise PushRejectedError
-    try:
-        stamp = int(query.get("timestamp", ""))
-    except ValueError:
-        raise PushRejectedError from None
-    if abs(now.timestamp() - stamp) > WINDOW_SECONDS:
+    stamp = query.get("timestamp", "")
+    if not _SECONDS.fullmatch(stamp) or abs(now.timestamp() - int(stamp)) > WINDOW_SECONDS:
         raise PushRejectedError
 
 
@@ -184,31 +193,63 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         # WeChat sends control characters inside strings at times, hence not strict.
         found = json.loads(text, strict=False) if text.startswith(b"{") else xmltodict.parse(text, disable_entities=True).get("xml")
-    except (ValueError, ExpatError, RecursionError):
+    except (ValueError, LookupError, ExpatError, RecursionError):
+        # LookupError: XML may declare an encoding that nobody knows.
         raise PushRejectedError from None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not _shallow(found):
+        raise PushRejectedError
+    return found
+
+
+def _shallow(content: dict[str, Any]) -> bool:
+    """Tell whether content is no deeper than WeChat's, so that nobody after us runs out of stack over it."""
+    ring: list[Any] = [content]
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for one in ring:
+            inner.extend(value for value in (one.values() if isinstance(one, dict) else one) if isinstance(value, dict | list))
+        if not inner:
+            return True
+        ring = inner
+    return False
+
+
+def _text(content: Mapping[str, Any], name: str) -> str:
+    """Return a value that must be one text or number; numbers come as either."""
+    value = content.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise PushRejectedError
+
+
+def _name(content: Mapping[str, Any], name: str) -> str:
+    """Return a value that is kept in a column and looked up: short and without anything invisible."""
+    found = _text(content, name)
+    if not _NAME.fullmatch(found):
         raise PushRejectedError
     return found
 
 
 def _event(content: dict[str, Any]) -> PushEvent:
-    kind = str(content.get("MsgType") or "event").lower()
-    event = str(content.get("Event") or "").lower()
+    kind = (_name(content, "MsgType") or "event").lower()
+    event = _name(content, "Event").lower()
     # Of events about a person's data the subject stands in OpenID; FromUserName is then WeChat itself.
-    openid = str(content.get("OpenID") or content.get("FromUserName") or "")
-    try:
-        seconds = int(content.get("CreateTime") or 0)
-    except (TypeError, ValueError):
-        raise PushRejectedError from None
-    if not openid or not 0 <= seconds < _LAST_SECOND:
+    openid = _name(content, "OpenID") or _name(content, "FromUserName")
+    seconds = _text(content, "CreateTime") or "0"
+    if not openid or len(kind) > _KIND_CHARS or not _SECONDS.fullmatch(seconds):
         raise PushRejectedError
-    message_id = str(content.get("MsgId") or "")
-    identity = "|".join((openid, str(seconds), kind, event, message_id, "" if message_id else _digest(content)))
+    message_id = _name(content, "MsgId")
+    digest = _digest(content)
+    identity = "|".join((openid, str(int(seconds)), kind, event, message_id, "" if message_id else digest))
     return PushEvent(
         kind=kind,
         event=event,
         openid=openid,
-        occurred_at=datetime.fromtimestamp(seconds, UTC),
+        occurred_at=datetime.fromtimestamp(int(seconds), UTC),
         items=_items(content),
         key=hashlib.sha256(identity.encode()).hexdigest(),
         content=content,
@@ -216,7 +257,11 @@ def _event(content: dict[str, Any]) -> PushEvent:
 
 
 def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    try:
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    except ValueError:
+        # Half a character: it could be neither stored nor sealed.
+        raise PushRejectedError from None
 
 
 _NESTS = ("SubscribeMsgPopupEvent", "SubscribeMsgChangeEvent", "SubscribeMsgSentEvent")
@@ -229,4 +274,9 @@ def _items(content: dict[str, Any]) -> tuple[PushItem, ...]:
             holder = content[name]
     found = holder.get("List")
     entries = found if isinstance(found, list) else [found]
-    return tuple(PushItem({str(k): "" if v is None else str(v) for k, v in entry.items()}) for entry in entries if isinstance(entry, dict))
+    return tuple(_item(entry) for entry in entries[:_MOST_ITEMS] if isinstance(entry, dict))
+
+
+def _item(entry: dict[str, Any]) -> PushItem:
+    plain = {key: value for key, value in entry.items() if isinstance(value, str | int) and not isinstance(value, bool)}
+    return PushItem({key: _CONTROL.sub("", str(value))[:_ITEM_CHARS] for key, value in plain.items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -18,7 +19,7 @@ from server.wechat.push import PushEvent
 _KIND_CHARS, _EVENT_CHARS = 32, 64
 
 
-def keep_push(session: Session, event: PushEvent, *, now: datetime) -> bool:
+def keep_push(session: Session, event: PushEvent, *, now: datetime) -> UUID | None:
     """Store one verified push.
 
     Arguments:
@@ -27,7 +28,7 @@ def keep_push(session: Session, event: PushEvent, *, now: datetime) -> bool:
         now: present instant.
 
     Returns:
-        False when it was stored before, so that its effect must not be repeated.
+        Its id, or None when it was stored before, so that its effect must not be repeated.
     """
     push_id = uuid7()
     content = json.dumps(dict(event.content), ensure_ascii=False)
@@ -41,7 +42,7 @@ def keep_push(session: Session, event: PushEvent, *, now: datetime) -> bool:
         "occurred_at": event.occurred_at,
         "received_at": now,
     }
-    return insert_if_absent(session, WeChatPush, values)
+    return push_id if insert_if_absent(session, WeChatPush, values) else None
 
 
 def forget_old_pushes(session: Session, before: datetime, *, limit: int = 2000) -> int:

@@ -41,7 +41,11 @@ LOADERS = (
     "money",
     "feedback",
     "notifications",
+    "festivals",
     "triggers",
+    "segments",
+    "wechat",
+    "screening",
 )
 _SEED = 20260615
 

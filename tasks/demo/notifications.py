@@ -24,6 +24,7 @@ from server.notifications import delivery, queries, service
 from server.notifications.queries import MessageFilter
 from server.notifications.rules import Outcome
 from server.notifications.templates import REGISTRY, CouponExpiring
+from tasks.demo import channels
 from tasks.jobs import notifications as job
 from tasks.jobs import points_messages
 
@@ -63,6 +64,7 @@ def load(session: Session, demo: DemoContext) -> None:
     began = demo.now - _BEGINNING
     for code, template in REGISTRY.items():
         service.set_template(session, code, wechat_template_id=template.demo_template_id, actor=demo.actor, now=began)
+    channels.connect(session, demo, began)
     coupon = "birthday" if coupons.template_by_code(session, "birthday") is not None else None
     policy = BirthdayPolicy(enabled=True, points=66, points_by_tier={"gold": 200, "black": 500}, coupon_code=coupon)
     campaigns.set_birthday_policy(session, policy, actor=demo.actor, now=began)
@@ -118,12 +120,13 @@ def send_waiting(session: Session, demo: DemoContext, member_id: UUID, at: datet
         if when > demo.now:
             return
         ids = [m.id for m in queries.messages(session, MessageFilter(state="queued", member_id=member_id), _PAGE).items]
-        for claimed in delivery.claim(session, ids, appid=appid, now=when, say=job.in_chinese) if ids else []:
+        for claimed in delivery.claim(session, ids, appid=appid, now=when, say=job.in_chinese, lines=channels.LINES) if ids else []:
             outcome = _answer(demo)
             if outcome.kind == "sent":
                 msg_id = str(2_900_000_000_000_000_000 + demo.rng.randrange(10**12))
                 outcome = replace(outcome, msg_id=msg_id)
-            delivery.settle(session, claimed, outcome, now=when)
+            outcome = replace(outcome, milliseconds=demo.rng.randrange(60, 500))
+            delivery.settle(session, claimed, outcome, now=when, lines=channels.LINES)
             if outcome.msg_id:
                 seen = min(when + timedelta(seconds=demo.rng.randrange(1, 20)), demo.now)
                 template = queries.find(session, claimed.message_id)
@@ -139,6 +142,8 @@ def send_waiting(session: Session, demo: DemoContext, member_id: UUID, at: datet
             if demo.rng.random() < _READ_SHARE:
                 read_at = min(when + timedelta(minutes=demo.rng.randrange(1, 300)), demo.now)
                 service.mark_read(session, member_id, claimed.message_id, now=read_at)
+        if ids:
+            channels.send_onwards(session, demo, ids, when)
 
 
 def _answer(demo: DemoContext) -> Outcome:

@@ -5,13 +5,18 @@ The calls to WeChat are made outside any transaction: claim and commit, call, se
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import datetime
+from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 import structlog
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from config.locale import read_parts
@@ -28,11 +33,13 @@ from server.notifications.templates import CouponExpiring, OrderShipped, PointsA
 from server.orders import queries as orders
 from server.points import queries as points
 from server.rewards import queries as rewards
+from server.wechat import troubles
 from server.wechat.errors import WeChatMisconfiguredError, WeChatRejectedError, WeChatUnavailableError
+from tasks.jobs import channels
 from tasks.jobs.sweeps import in_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from server.bootstrap import Core
     from server.kernel.outbox import Event
@@ -40,8 +47,12 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("huiban.notifications")
 
-# One claim at a time: its calls must all be over before its lease runs out, even at the gateway's slowest.
-CLAIM_SIZE = 20
+# Claimed together, at most: the calls must all be over before their lease runs out, even at the gateway's slowest.
+CLAIM_SIZE = 32
+LANES = 2
+# So long may the database be away after a call before what is known of it is lost; well within the lease.
+SETTLE_SECONDS = 120.0
+_SETTLE_PAUSE_SECONDS = 0.5
 _CHECK_IN = "points/check-in:"
 _NO_NUMBER = "-"
 
@@ -189,38 +200,134 @@ def _recipient(session: Session, member_id: UUID | None) -> UUID | None:
 def deliver_batch(core: Core, ids: Sequence[UUID], *, threads: int = 1) -> int:
     """Send messages; those in other hands, not due or already sent are left alone.
 
+    So many are claimed as can be called at once, and each claim is committed right before its calls: whenever the process dies, no more
+    are ``sending`` than there were calls under way. While the calls of one lane wait for WeChat the other claims and settles.
+
     Arguments:
         core: of this process.
         ids: of messages.
-        threads: calls made at the same time.
+        threads: calls made at the same time in each of the lanes.
 
     Returns:
         How many were sent.
     """
+    waiting, sent = list(ids), 0
+    while waiting and (gate := _gate(core)) is not Gate.OPEN:
+        if gate is Gate.SHUT:
+            # They stay queued and due; the job of the minute comes back to them. Other channels need not wait for WeChat.
+            return sent + channels.deliver(core, waiting, in_chinese)
+        sent += _lane(core, iter([waiting[:1]]), 1, threading.Event(), trying=True)
+        waiting = waiting[1:]
+    return sent + _in_lanes(core, waiting, threads)
+
+
+def _in_lanes(core: Core, ids: Sequence[UUID], threads: int) -> int:
+    size = min(threads, CLAIM_SIZE) if threads > 1 else CLAIM_SIZE
+    chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
+    lanes = min(LANES, len(chunks)) if threads > 1 else 1
+    if lanes <= 1:
+        return _lane(core, iter(chunks), threads, threading.Event())
+    waiting, stop = _Chunks(chunks), threading.Event()
+    with ThreadPoolExecutor(lanes, "lane") as pool:
+        try:
+            return sum(pool.map(lambda _: _lane(core, waiting, threads, stop), range(lanes)))
+        finally:
+            # The job may be out of time: a lane finishes the calls it has begun, and begins no more.
+            stop.set()
+
+
+class _Chunks:
+    """Hands the chunks out to the lanes, each once."""
+
+    def __init__(self, chunks: Sequence[Sequence[UUID]]) -> None:
+        self._chunks = iter(chunks)
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Sequence[UUID]:
+        with self._lock:
+            return next(self._chunks)
+
+
+def _lane(core: Core, chunks: Iterator[Sequence[UUID]], threads: int, stop: threading.Event, *, trying: bool = False) -> int:
     sent = 0
-    for start in range(0, len(ids), CLAIM_SIZE):
-        chunk = ids[start : start + CLAIM_SIZE]
-        claims = _claim(core, chunk)
-        if threads > 1 and len(claims) > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                sent += sum(pool.map(lambda claimed: _send(core, claimed), claims))
-        else:
-            sent += sum(_send(core, claimed) for claimed in claims)
+    with ThreadPoolExecutor(threads, "call") as pool:
+        for chunk in chunks:
+            if stop.is_set():
+                break
+            refused, calling = threading.Event(), {}
+            if trying or _gate(core) is Gate.OPEN:
+                calling = {pool.submit(_call_unless, refused, core, claimed): claimed for claimed in _claim(core, chunk)}
+            while calling:
+                # One call that hangs must not keep what is known of the others from being written down: a kill would make all uncertain.
+                done, _ = wait(calling, timeout=_SETTLE_PAUSE_SECONDS)
+                if done:
+                    ended = [(calling.pop(call), call.result()) for call in done]
+                    _settle(core, ended)
+                    sent += sum(outcome.kind == "sent" for _, outcome in ended)
+            # What went on to another channel just now, or waited there, whether WeChat takes messages or not.
+            sent += channels.deliver(core, chunk, in_chinese)
     return sent
 
 
+def _call_unless(refused: threading.Event, core: Core, claimed: Claim) -> Outcome:
+    """Make a call, unless WeChat has refused all of us since they were claimed: then the rest is not even tried."""
+    outcome = Outcome("not_done", "paused") if refused.is_set() else _timed(core, claimed)
+    if outcome.kind == "misconfigured" or outcome.reason == "quota":
+        refused.set()
+    return outcome
+
+
+class Gate(Enum):
+    """Whether messages may be sent now: freely, one to try whether WeChat takes them again, or none."""
+
+    OPEN = "open"
+    TRYING = "trying"
+    SHUT = "shut"
+
+
+def _gate(core: Core) -> Gate:
+    with core.db.reading() as session:
+        until = troubles.pause_of(session, (troubles.SEND_ENDPOINT, troubles.TOKEN_ENDPOINT), appid=core.wechat.appid)
+    if until is None:
+        return Gate.OPEN
+    return Gate.SHUT if core.clock.now() < until else Gate.TRYING
+
+
 def _claim(core: Core, ids: Sequence[UUID]) -> list[Claim]:
-    appid, now = core.wechat.appid, core.clock.now()
-    return core.db.run(lambda session: delivery.claim(session, ids, appid=appid, now=now, say=in_chinese))
+    appid, now, lines = core.wechat.appid, core.clock.now(), core.lines
+    return core.db.run(lambda session: delivery.claim(session, ids, appid=appid, now=now, say=in_chinese, lines=lines))
 
 
-def _send(core: Core, claimed: Claim) -> int:
+def _settle(core: Core, ended: list[tuple[Claim, Outcome]]) -> None:
+    """Write down how calls ended, also when the database was away for a while.
+
+    A failure for good leaves the messages ``sending``, and the sweep makes them uncertain: never a second call.
+    """
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        try:
+            states = core.db.run(lambda session: delivery.settle_all(session, ended, now=core.clock.now(), lines=core.lines))
+            break
+        except DBAPIError as error:
+            # A server that is away refuses the connection, which invalidates none; whatever else is operational passes too.
+            if not isinstance(error, InterfaceError | OperationalError) or time.monotonic() > until:
+                raise
+            _log.warning("notification.settling_waits", messages=len(ended), error=type(error.orig).__name__)
+            time.sleep(_SETTLE_PAUSE_SECONDS)
+    for claimed, outcome in ended:
+        if states.get(claimed.message_id) not in {"sent", "delivered"}:
+            _log.info(
+                "notification.not_sent", message_id=str(claimed.message_id), state=states.get(claimed.message_id), reason=outcome.reason
+            )
+
+
+def _timed(core: Core, claimed: Claim) -> Outcome:
+    begun = time.perf_counter()
     outcome = _call(core, claimed)
-    # A failure to write this down leaves the message ``sending``, and the sweep makes it uncertain: never a second call.
-    state = core.db.run(lambda session: delivery.settle(session, claimed, outcome, now=core.clock.now()))
-    if state not in {"sent", "delivered"}:
-        _log.info("notification.not_sent", message_id=str(claimed.message_id), state=state, reason=outcome.reason)
-    return int(outcome.kind == "sent")
+    return replace(outcome, milliseconds=int((time.perf_counter() - begun) * 1000))
 
 
 def _call(core: Core, claimed: Claim) -> Outcome:
@@ -245,7 +352,9 @@ def sweep(core: Core, period: datetime | None = None) -> int:  # noqa: ARG001 - 
         How many messages changed.
     """
     expired = in_batches(core, lambda session, now, limit: delivery.expire(session, now=now, limit=limit))
-    return expired + in_batches(core, lambda session, now, limit: delivery.apply_late_receipts(session, now=now, limit=limit))
+    lines = core.lines
+    late = in_batches(core, lambda session, now, limit: delivery.apply_late_receipts(session, now=now, limit=limit, lines=lines))
+    return expired + late
 
 
 @cache

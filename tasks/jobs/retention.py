@@ -14,7 +14,9 @@ from server.notifications import retention as notifications
 from server.partners import service as partners
 from server.points import reminders
 from server.risk import service as risk
+from server.screening import service as screening
 from server.wechat import service as wechat
+from server.wechat import session_keys, troubles
 from tasks.jobs.sweeps import BATCH, in_batches
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ _KEEP_RECEIPTS = timedelta(days=7)
 _KEEP_NOTICES = timedelta(days=2)
 # Wrong codes are counted for a day.
 _KEEP_TRIES = timedelta(days=2)
+# WeChat itself knows a request's number for seven days; staff may want to see how often it used to happen.
+_KEEP_FAILURES = timedelta(days=30)
 # A file is stored a moment before its row is committed.
 _ORPHANED_AFTER = timedelta(days=1)
 
@@ -39,6 +43,8 @@ def forget(core: Core, period: datetime) -> int:  # noqa: ARG001 - the same when
     pushes, messages = timedelta(days=core.settings.push_days), timedelta(days=core.settings.message_days)
     return (
         in_batches(core, lambda session, now, limit: wechat.forget_old_pushes(session, now - pushes, limit=limit))
+        + in_batches(core, lambda session, now, limit: session_keys.forget_expired(session, now, limit=limit))
+        + in_batches(core, lambda session, now, limit: troubles.forget_old(session, now - _KEEP_FAILURES, limit=limit))
         + in_batches(core, lambda session, now, limit: notifications.forget_messages(session, now - messages, limit=limit))
         + in_batches(core, lambda session, now, limit: notifications.forget_receipts(session, now - _KEEP_RECEIPTS, limit=limit))
         + in_batches(core, lambda session, now, limit: sessions.forget_used_tokens(session, now - _KEEP_SESSIONS, limit=limit))
@@ -48,6 +54,7 @@ def forget(core: Core, period: datetime) -> int:  # noqa: ARG001 - the same when
         + in_batches(core, lambda session, now, limit: reminders.forget_notices(session, (now - _KEEP_NOTICES).date(), limit))
         + in_batches(core, lambda session, now, limit: coupons.forget_tries(session, now - _KEEP_TRIES, limit=limit))
         + in_batches(core, lambda session, now, limit: risk.forget_old(session, now, limit=limit))
+        + in_batches(core, screening.forget_old)
         + in_batches(core, lambda session, now, limit: files.remove_unused(session, core.files, now=now, limit=limit), batch=200)
         + _remove_orphans(core)
     )

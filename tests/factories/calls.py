@@ -19,6 +19,8 @@ from miniprogram_api.auth import guard_of
 from server.files import service as files
 from server.kernel.clock import business_date
 from server.logistics.kuaidi100 import sign
+from server.notifications import unsubscribing
+from server.notifications.templates import Topic
 from server.orders.drafts import MemberRef
 from server.partners.rules import signature_of, string_to_sign
 from server.rewards.rules.terms import Kind
@@ -133,6 +135,27 @@ def _push(world: World) -> Call:
     return Call("POST", f"/callbacks/wechat/mini-program?{_push_query(world)}", body)
 
 
+def _account_query(world: World, **more: str) -> str:
+    stamp, nonce = str(int(world.now.timestamp())), "n1"
+    signature = push_signature_of(world.core.settings.official_account_push_token, stamp, nonce)
+    return urlencode({"signature": signature, "timestamp": stamp, "nonce": nonce, **more})
+
+
+def _followed(world: World) -> Call:
+    body = {"ToUserName": "gh_2", "FromUserName": "f1", "CreateTime": int(world.now.timestamp()), "MsgType": "event", "Event": "subscribe"}
+    return Call("POST", f"/callbacks/wechat/official-account?{_account_query(world)}", body)
+
+
+def _text_news() -> dict[str, Any]:
+    at = "2026-06-15 12:00:00"
+    return {"phone_number": "13800138999", "biz_id": "b1", "send_time": at, "report_time": at}
+
+
+def _order_off(world: World) -> str:
+    token = unsubscribing.token_of(world.core.settings.secret_key, world.owner.member_id, Topic.OFFERS)
+    return f"/callbacks/unsubscribe/{token}"
+
+
 def _parcel_news(world: World) -> Call:
     entry = {"ftime": f"{world.now:%Y-%m-%d %H:%M:%S}", "context": "已揽收", "statusCode": "1"}
     news = {"lastResult": {"com": "yuantong", "nu": world.an_order().tracking_no, "state": "0", "data": [entry]}}
@@ -184,6 +207,10 @@ CALLS: dict[str, Callable[[World], Call]] = {
     ),
     "GET /api/v1/me/growth": lambda w: Call("GET", "/api/v1/me/growth"),
     "GET /api/v1/me/notification-preferences": lambda w: Call("GET", "/api/v1/me/notification-preferences"),
+    "GET /api/v1/me/email": lambda w: Call("GET", "/api/v1/me/email"),
+    "PUT /api/v1/me/email": lambda w: Call("PUT", "/api/v1/me/email", {"address": "lin@example.com"}),
+    "POST /api/v1/me/email/verification": lambda w: Call("POST", "/api/v1/me/email/verification", {"code": w.an_email_code()}),
+    "DELETE /api/v1/me/email": lambda w: Call("DELETE", "/api/v1/me/email"),
     "PUT /api/v1/me/notification-preferences": lambda w: Call(
         "PUT", "/api/v1/me/notification-preferences", {"quiet_hours": {"from": "21:00", "until": "09:00"}, "topics": []}
     ),
@@ -294,6 +321,18 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "POST /callbacks/kuaidi100": _parcel_news,
     "GET /callbacks/wechat/mini-program": lambda w: Call("GET", f"/callbacks/wechat/mini-program?{_push_query(w, echostr='42')}"),
     "POST /callbacks/wechat/mini-program": _push,
+    "GET /callbacks/wechat/official-account": lambda w: Call(
+        "GET", f"/callbacks/wechat/official-account?{_account_query(w, echostr='42')}"
+    ),
+    "POST /callbacks/wechat/official-account": _followed,
+    "POST /callbacks/sms/{provider}/{secret}/reports": lambda w: Call(
+        "POST", f"/callbacks/sms/aliyun/{w.core.settings.sms_callback_secret}/reports", [_text_news() | {"success": True}]
+    ),
+    "POST /callbacks/sms/{provider}/{secret}/replies": lambda w: Call(
+        "POST", f"/callbacks/sms/aliyun/{w.core.settings.sms_callback_secret}/replies", [_text_news() | {"content": "谢谢"}]
+    ),
+    "GET /callbacks/unsubscribe/{token}": lambda w: Call("GET", _order_off(w)),
+    "POST /callbacks/unsubscribe/{token}": lambda w: Call("POST", _order_off(w), form={"List-Unsubscribe": "One-Click"}),
 }
 
 

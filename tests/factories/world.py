@@ -26,10 +26,12 @@ from server.feedback import service as feedback
 from server.files import service as files
 from server.kernel.actors import MemberActor
 from server.kernel.amounts import Points
+from server.kernel.crypto import Place, vault_of
 from server.kernel.db import Base
 from server.kernel.source import Source
-from server.members import deletion, deletion_queries
+from server.members import deletion, deletion_queries, emails
 from server.members import service as members
+from server.members.models import MemberEmailCode
 from server.members.rules import Birthday
 from server.orders.drafts import MemberRef, ReceiverDraft
 from server.partners import service as partners
@@ -171,6 +173,17 @@ class World:
             path = Path(folder) / "members.csv"
             path.write_text(f"phone\n{OWNER.phone}\n123\n", encoding="utf-8")
             return str(self.run(lambda s: issue_files.stage(s, template_id, path, name="members.csv", actor=SYSTEM, now=self.now)))
+
+    def an_email_code(self) -> str:
+        """Have a code sent to an address of the owner's."""
+
+        def work(session: Any) -> str:
+            emails.ask(session, self.owner.member_id, f"lin{next(_numbers)}@example.com", actor=SYSTEM, now=self.now)
+            row = session.query(MemberEmailCode).filter_by(member_id=self.owner.member_id).one()
+            row.sent_in_window = 0
+            return vault_of(session).open(row.code_sealed, Place("member_email_codes", "code_sealed", row.id))
+
+        return str(self.run(work))
 
     def a_reward(self, **draft: Any) -> str:
         return str(self.run(lambda s: a_reward(s, now=self.now, points=1, **draft)))

@@ -28,6 +28,7 @@ from server.kernel.actors import PartnerActor, SystemActor
 from server.kernel.ids import luhn_holds, uuid7
 from server.kernel.outbox import OutboxEvent
 from server.kernel.pagination import PageRequest
+from server.screening.rules import Cause, Screened
 from server.staff import service as staff
 from tests.conftest import START
 from tests.factories.feedback import Caller, a_caller, a_picture, a_ticket, an_agent
@@ -265,7 +266,7 @@ def test_what_cannot_be_a_ticket_is_refused(session: Session, member: Caller, wr
 
 def test_the_queue_filters_and_counts(session: Session, core: Core, member: Caller) -> None:
     agent = an_agent()
-    first = a_ticket(session, member, now=NOW, content="外箱破了", needs_review=True).ticket_no
+    first = a_ticket(session, member, now=NOW, content="外箱破了", screened=Screened(passed=False, cause=Cause.DOUBT)).ticket_no
     second = a_ticket(session, member, now=LATER, content="50%_优惠", category="payment").ticket_no
     third = a_ticket(session, member, now=LATER, content="已解决", category="praise").ticket_no
     service.start_work(session, second, actor=agent, now=LATER)

@@ -498,7 +498,8 @@ class TestOverHttp:
 
 # What has a member in it and is not emptied by a deletion, with the reason. A new table must choose: a forgetter, or a line here.
 KEPT = {
-    "birthday_gifts": "emptied", "card_codes": "emptied", "cards": "emptied", "member_change_requests": "emptied",
+    "content_checks": "open ones are dropped, texts and reasons blanked",
+    "birthday_gifts": "emptied", "festival_gifts": "emptied", "card_codes": "emptied", "cards": "emptied", "member_change_requests": "emptied",
     "member_identities": "emptied", "member_sessions": "emptied", "notification_messages": "emptied",
     "notification_preferences": "emptied", "notification_quiet_hours": "emptied",
     "orders": "blanked; the order is a book entry", "tickets": "blanked; the ticket counts in the figures",
@@ -508,15 +509,19 @@ KEPT = {
     "coupon_trigger_gifts": "which coupon a rule gave, by number", "coupons": "voided; holds no personal data", "member_consents": "the proof of what was agreed to; no personal data",
     "member_deletions": "the proof of the deletion; its reason is blanked", "member_merges": "ids only",
     "member_tiers": "a tier and a date", "tier_changes": "a tier and a date",
+    "member_emails": "emptied", "member_email_codes": "emptied",
+    "notification_attempts": "over which channel what was tried, by number",
     "notification_grants": "counts", "notification_grant_entries": "counts",
     "points_accounts": "the ledger, pseudonymous", "points_entries": "the ledger", "points_postings": "the ledger",
     "reward_redemptions": "the receiver is blanked", "growth_accounts": "numbers", "growth_entries": "numbers", "tier_gifts": "what was given for a tier",
     "receipt_claims": "staff's words are blanked; a receipt names nobody", "referral_codes": "emptied", "referral_marks": "emptied",
     "referrals": "staff's words are blanked; who invited whom, by number",
+    "segment_members": "emptied",
     "points_expiry_notices": "a day, gone two days after it", "points_opening_rows": "the ledger's own source: numbers and the shop's note",
     "points_lots": "the ledger", "points_reservations": "the ledger", "points_check_ins": "dates only",
     "risk_entries": "staff's words are blanked; that a number was blocked", "risk_holds": "emptied", "risk_marks": "emptied",
     "risk_passes": "emptied", "risk_refusals": "its mark and staff's words are blanked; what was refused, by number", "risk_tries": "emptied",
+    "member_withdrawals": "the proof of the deletion of what was withdrawn; no personal data",
     "points_event_grants": "what was given for an event, and when", "points_rule_shares": "counts",
 }  # fmt: skip
 

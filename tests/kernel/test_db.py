@@ -306,3 +306,24 @@ class TestIdempotency:
         core.db.run(lambda session: idempotency.finish(session, self.take(session), idempotency.StoredAnswer(200, b"")))
         assert core.db.run(lambda session: idempotency.forget_before(session, AT)) == 0
         assert core.db.run(lambda session: idempotency.forget_before(session, AT + timedelta(seconds=1))) == 1
+
+
+def test_reading_over_a_connection_that_was_cut_says_that_the_database_failed(core):
+    asks, ends = {
+        "sqlite": ("", ""),
+        "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
+        "mysql": ("SELECT CONNECTION_ID()", "KILL CONNECTION {}"),
+    }[core.db.engine.dialect.name.replace("mariadb", "mysql")]
+    if not asks:
+        pytest.skip("there is no connection to cut")
+    with core.db.reading() as session:
+        number = session.scalar(sa.text(asks))
+    other = sa.create_engine(core.db.engine.url)
+    with other.connect() as connection:
+        connection.exec_driver_sql(ends.format(number))
+    other.dispose()
+    # On MariaDB already the step that makes the connection a reading one meets the end of it.
+    with pytest.raises(DBAPIError), core.db.reading() as session:
+        session.scalar(sa.text(asks))
+    with core.db.reading() as session:
+        assert session.scalar(sa.text(asks)) != number

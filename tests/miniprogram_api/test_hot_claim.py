@@ -19,8 +19,10 @@ from server.coupons.models import Coupon, CouponTemplate, CouponTransition
 from server.coupons.rules.terms import Kind, Limits, Scope, TemplateDraft, Terms, Validity
 from server.kernel.actors import SystemActor
 from server.kernel.idempotency import IdempotencyRecord
+from server.kernel.ids import uuid7
 from server.kernel.outbox import OutboxEvent
 from server.members.models import Member
+from server.risk.models import RiskHold, RiskRefusal
 from wsgi import create_app
 
 CREATED, CONFLICT, NOT_LET_IN, FORBIDDEN, INVALID, TOO_OFTEN = 201, 409, 401, 403, 422, 429
@@ -254,3 +256,27 @@ def test_a_race_of_many_and_of_one_with_themselves_stays_exact(core, log_in):
         assert (queries.find_template(session, template).issued, coupons, records) == (7, 7, 7)
         assert session.scalar(sa.select(sa.func.count()).select_from(CouponTransition)) == 7
         assert session.scalar(sa.select(sa.func.count()).where(OutboxEvent.topic == events.ISSUED)) == 7
+
+
+def test_a_held_member_claims_nothing_and_it_is_listed(core, log_in, both_ways):
+    template, token = a_template(core), log_in().access_token
+    for client in both_ways:
+        with core.db.transaction() as session:
+            member_id = session.scalar(sa.select(Member.id))
+            session.execute(sa.delete(RiskHold))
+            session.add(
+                RiskHold(
+                    id=uuid7(),
+                    member_id=member_id,
+                    scope="coupons",
+                    cause="entry:test",
+                    entry_id=None,
+                    until=None,
+                    created_at=core.clock.now(),
+                )
+            )
+        answer = claim(client, template, token, key=uuid7().hex)
+        assert (answer.status_code, answer.json["code"]) == (CONFLICT, "risk_held")
+    with core.db.reading() as session:
+        assert queries.find_template(session, template).issued == 0
+        assert session.scalar(sa.select(sa.func.count()).select_from(RiskRefusal)) == len(both_ways)

@@ -14,7 +14,9 @@ from server.kernel.ids import uuid7
 from server.kernel.outbox import OutboxEvent
 from server.members import queries, service
 from server.members.models import Member, MemberConsent, MemberMerge
-from tests.factories.members import PHONES, a_member, an_unclaimed_member
+from server.wechat import open_data
+from tasks.jobs import retention
+from tests.factories.members import APPID, PHONES, a_member, an_unclaimed_member
 
 STAFF = StaffActor(uuid7(), "Lin")
 WHOLE = {
@@ -280,3 +282,62 @@ def test_home_is_what_its_document_promises(log_in):
     # The answer is written without its model, so the two are held together here.
     body = log_in().get("/api/v1/me")
     assert HomeOut.model_validate(body).model_dump(mode="json") == body
+
+
+def encrypted_phone(wechat, phone, *, appid=APPID, at=None, openid="o-first"):
+    info = {
+        "phoneNumber": phone,
+        "purePhoneNumber": phone,
+        "countryCode": "86",
+        "watermark": {"appid": appid, "timestamp": int(at.timestamp())},
+    }
+    encrypted, iv = open_data.encrypt(info, wechat.session_keys[openid])
+    return {"encrypted_data": encrypted, "iv": iv}
+
+
+@pytest.mark.requirement("MEM2")
+def test_an_older_wechat_passes_its_phone_on_encrypted(core, log_in, wechat, clock):
+    phone = log_in()
+    body = encrypted_phone(wechat, "13800138001", at=clock.now())
+    answer = phone.call("POST", "/api/v1/me/phone", body)
+    assert answer.json == {"phone_masked": "138****8001", "merge": None}
+    assert phone.call("POST", "/api/v1/me/phone", body).status_code == 200
+    assert topics(core).count("members.phone_bound") == 1
+    with core.db.reading() as session:
+        kept = session.scalars(sa.text("SELECT key_sealed FROM wechat_session_keys")).all()
+    assert wechat.session_keys["o-first"] not in "".join(kept)
+
+
+@pytest.mark.requirement("MEM2")
+def test_an_encrypted_phone_that_is_old_foreign_or_of_another_log_in_changes_nothing(core, log_in, wechat, clock):
+    phone = log_in()
+    now = clock.now()
+    earlier = encrypted_phone(wechat, "13800138001", at=now)
+    refused = [
+        encrypted_phone(wechat, "13800138001", at=now - timedelta(seconds=301)),
+        encrypted_phone(wechat, "13800138001", at=now, appid="wxother"),
+        encrypted_phone(wechat, "no number", at=now),
+        {"encrypted_data": "AAAA", "iv": "AAAA"},
+    ]
+    log_in()
+    refused.append(earlier)  # the log-in since has brought another key
+    for body in refused:
+        answer = phone.call("POST", "/api/v1/me/phone", body)
+        assert (answer.status_code, answer.json["code"]) == (422, "wechat_data_invalid")
+    fresh = encrypted_phone(wechat, "13800138001", at=now)
+    for half in ({}, {"iv": "AAAA"}, {"encrypted_data": "AAAA"}, {"code": "c", **fresh}):
+        assert phone.call("POST", "/api/v1/me/phone", half).status_code == 422
+    assert phone.get("/api/v1/me/profile")["phone_masked"] is None
+
+
+@pytest.mark.requirement("MEM2")
+def test_a_session_key_is_kept_for_a_day(core, log_in, wechat, clock):
+    phone = log_in()
+    clock.move(timedelta(hours=25))
+    renewed = phone.client.post("/api/v1/auth/refresh", json={"refresh_token": phone.refresh_token}).json
+    phone.access_token = renewed["access_token"]
+    answer = phone.call("POST", "/api/v1/me/phone", encrypted_phone(wechat, "13800138001", at=clock.now()))
+    assert answer.json["code"] == "wechat_data_invalid"
+    retention.forget(core, clock.now())
+    with core.db.reading() as session:
+        assert session.scalar(sa.text("SELECT COUNT(*) FROM wechat_session_keys")) == 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -28,6 +29,7 @@ from tests.factories.notifications import ANSWERED, SYSTEM, a_grant, all_templat
 if TYPE_CHECKING:
     from server.bootstrap import Core
     from server.kernel.clock import MovableClock
+    from server.wechat.gateway import SentMessage
     from tests.fakes.wechat import FakeWeChat
 
 pytestmark = pytest.mark.committing
@@ -113,6 +115,46 @@ def test_calls_can_be_made_side_by_side(core: Core, wechat: FakeWeChat) -> None:
     others = core.db.run(lambda s: [an_answer(s, member_id, key=f"more:{n}", now=NOW) for n in range(4)])
     assert job.deliver_batch(core, [first, *others], threads=4) == 5
     assert grant(core, member_id) == (0, 0)
+
+
+def test_a_call_that_hangs_keeps_nothing_from_being_written_down(core: Core, wechat: FakeWeChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    member_id, first = prepared(core, grants=5)
+    others = core.db.run(lambda s: [an_answer(s, member_id, key=f"more:{n}", now=NOW) for n in range(3)])
+    call, others_are_sent = wechat.send_subscribe_message, []
+
+    hanging = threading.Lock()
+
+    def hang_once(*arguments: Any) -> SentMessage:
+        if hanging.acquire(blocking=False):
+            deadline = monotonic() + 20
+            while monotonic() < deadline and not others_are_sent:
+                sleep(0.05)
+                if sorted(message(core, one).state for one in [first, *others]) == ["sending", "sent", "sent", "sent"]:
+                    others_are_sent.append(True)
+        return call(*arguments)
+
+    monkeypatch.setattr(wechat, "send_subscribe_message", hang_once)
+    assert job.deliver_batch(core, [first, *others], threads=4) == 4
+    assert others_are_sent == [True]
+
+
+def test_what_is_known_of_a_call_outlasts_a_database_that_refuses_connections(
+    core: Core, wechat: FakeWeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, message_id = prepared(core)
+    settle_all, refused = delivery.settle_all, []
+
+    def away(*arguments: Any, **named: Any) -> Any:
+        if len(refused) < 2:
+            refused.append(True)
+            raise sa.exc.OperationalError("", None, Exception("connection refused"))  # as it comes: not one that invalidates a connection
+        return settle_all(*arguments, **named)
+
+    monkeypatch.setattr(delivery, "settle_all", away)
+    monkeypatch.setattr(job, "_SETTLE_PAUSE_SECONDS", 0.01)
+    assert job.deliver_batch(core, [message_id]) == 1
+    assert message(core, message_id).state == "sent"
+    assert len(wechat.sent) == 1
 
 
 def test_busy_is_tried_three_times_and_the_allowance_comes_back(core: Core, wechat: FakeWeChat, clock: MovableClock) -> None:

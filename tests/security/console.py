@@ -82,6 +82,7 @@ _WORDS = {
     ("console_risk", "scope"): "coupons",
     ("console_points-rules", "kind"): "per_amount",
     ("console_coupon-triggers", "code"): "SELECT code FROM coupon_trigger_rules",
+    ("console_segments", "code"): "SELECT code FROM segment_rosters",
     ("console_coupon-triggers", "kind"): "order_earned",
     ("console_points-months", "month"): "2026-05",
     ("console_partners", "key_id"): "SELECT key_id FROM partner_keys",

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.committing, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 
 # Whose bodies are theirs to shape: WeChat's events, signed by WeChat, are kept as they come and read field by field.
-FOREIGN = {"POST /callbacks/wechat/mini-program"}
+FOREIGN = {
+    "POST /callbacks/wechat/mini-program",
+    "POST /callbacks/wechat/official-account",
+    # The providers' of text messages, behind the secret of the address.
+    "POST /callbacks/sms/{provider}/{secret}/reports",
+    "POST /callbacks/sms/{provider}/{secret}/replies",
+}
 # What only the product itself decides, and no member can so much as name.
 OURS = {
     "id", "member_id", "owner_member_id", "status", "state", "stage", "version", "role", "roles", "tier", "tier_code", "scopes", "partner_id",

@@ -35,6 +35,8 @@ SHARED = {
     "POST /api/v1/coupon-gifts/{token}/refusal": "as above",
     "GET /api/v1/rewards/{reward_id}": "a reward is on offer to all members",
     "POST /api/v1/rewards/{reward_id}/redemptions": "as above",
+    "GET /callbacks/unsubscribe/{token}": "whoever has the mail may order it off; it can do nothing else",
+    "POST /callbacks/unsubscribe/{token}": "as above",
 }
 
 # Ids in a body that name nobody's own thing, and why.
@@ -45,6 +47,7 @@ IMPERSONAL = {
     ("POST /api/v1/points/receipt-claims", "external_no"): "whoever holds the paper; a receipt that somebody has is told to nobody",
     ("POST /api/v1/coupons/codes", "code"): "whoever holds the code; one that somebody has is told to nobody",
     ("POST /api/v1/me/phone", "code"): "WeChat's own proof of the number",
+    ("POST /api/v1/me/email/verification", "code"): "compared with the one sent for this very member",
 }
 
 

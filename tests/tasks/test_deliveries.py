@@ -108,6 +108,25 @@ def test_a_timeout_of_the_job_is_not_swallowed_and_costs_no_effect(core, tell, i
     assert deliveries()[0].state == "dispatched"
 
 
+def test_an_alarm_in_the_middle_of_a_statement_ends_the_job_although_the_database_is_what_complains(
+    core, tell, ids, deliveries, effects, monkeypatch
+):
+    tell()
+
+    def slow(session, event, core):
+        handlers.count(session, event, core)
+        error = sa.exc.OperationalError("ROLLBACK", None, Exception("another command is already in progress"))
+        error.__context__ = JobTimeoutException()
+        raise error
+
+    found = ids()
+    monkeypatch.setattr(Subscription, "load", lambda self: slow)
+    with pytest.raises(sa.exc.OperationalError):
+        module.run(core, found, NAMES)
+    assert effects() == []
+    assert deliveries()[0].state == "dispatched"
+
+
 def test_work_that_kills_its_worker_is_given_up_by_the_sweep(core, clock, tell, ids, deliveries):
     tell()
     found = ids()

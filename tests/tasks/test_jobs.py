@@ -4,10 +4,11 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from server.cards import queries as cards
 from server.kernel.actors import SystemActor
-from server.kernel.outbox import Event
+from server.kernel.outbox import Event, OutboxEvent
 from server.members import service as members
 from server.operations import queries as operations
 from server.points.proofs import Drift
@@ -84,9 +85,34 @@ def test_messages_that_were_asked_for_are_sent_side_by_side(core, monkeypatch):
     assert seen == [(ids, sending.THREADS)]
 
 
-def test_what_is_due_by_itself_is_sent_in_bounded_batches(core, monkeypatch):
-    monkeypatch.setattr(sending, "_BATCH", 2)
-    monkeypatch.setattr(sending, "_MOST_BATCHES", 3)
-    monkeypatch.setattr(sending, "queries", SimpleNamespace(due=lambda session, now, limit: [uuid4()] * limit))
-    monkeypatch.setattr(sending, "deliver_batch", lambda core, ids, threads: len(ids))
+def test_a_backlog_calls_workers_which_share_it_and_send_each_message_once(core, monkeypatch):
+    waiting, sent, asked = [uuid4() for _ in range(23)], [], []
+
+    def due(_session, _now, limit, *, skip=0):
+        asked.append(skip)
+        return [one for one in waiting if one not in sent][skip : skip + limit]
+
+    def due_count(_session, _now, *, most):
+        return min(len(waiting) - len(sent), most)
+
+    for name, value in (("BATCH", 2), ("_MOST_BATCHES", 3), ("_DRAINED_BY_ONE", 5), ("_MOST_DRAINS", 3)):
+        monkeypatch.setattr(sending, name, value)
+    monkeypatch.setattr(sending, "queries", SimpleNamespace(due=due, due_count=due_count))
+    monkeypatch.setattr(sending, "deliver_batch", lambda _core, ids, threads: sent.extend(ids))
     assert sending.send_due(core, core.clock.now()) == 6
+    with core.db.reading() as session:
+        calls = session.execute(sa.select(OutboxEvent.key, OutboxEvent.payload).where(OutboxEvent.topic == "notifications.due")).all()
+    assert sorted(call.payload["place"] for call in calls) == [0, 1, 2]
+    assert sending.send_due(core, core.clock.now()) == 6
+    for place in (2, 0):
+        sending.drain(core, Event(uuid4(), "k", "notifications.due", "schedule", uuid4(), 0, {"place": place}, core.clock.now()))
+    assert len(sent) == len(set(sent)) == len(waiting)
+    assert 2 * sending.BATCH in asked, "each begins at its own place"
+
+
+def test_a_handful_that_is_due_calls_nobody(core, monkeypatch):
+    monkeypatch.setattr(sending, "queries", SimpleNamespace(due=lambda *_given, **_named: [uuid4()]))
+    monkeypatch.setattr(sending, "deliver_batch", lambda _core, ids, threads: len(ids))
+    assert sending.send_due(core, core.clock.now()) == 1
+    with core.db.reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).where(OutboxEvent.topic == "notifications.due")) == 0

@@ -15,6 +15,8 @@ from server.wechat.wechatpy_gateway import WeChatPyGateway
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from server.wechat.failures import Observer
+
 APPID, SECRET = "wxtest", "canary-secret"
 
 
@@ -23,8 +25,11 @@ class Emulator:
     platform: Platform
     base_url: str
 
-    def gateway(self, *, secret: str = SECRET, tokens: TokenCache | None = None) -> WeChatPyGateway:
-        return WeChatPyGateway(APPID, secret, base_url=self.base_url, tokens=tokens or ProcessTokenCache())
+    def gateway(self, *, secret: str = SECRET, tokens: TokenCache | None = None, observer: Observer | None = None) -> WeChatPyGateway:
+        return WeChatPyGateway(APPID, secret, base_url=self.base_url, tokens=tokens or ProcessTokenCache(), observer=observer)
+
+    def count(self, path: str) -> int:
+        return [call.path for call in self.platform.calls].count(path)
 
 
 @pytest.fixture

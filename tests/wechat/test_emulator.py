@@ -18,6 +18,7 @@ from server.notifications import queries
 from server.wechat.emulator import outbound
 from server.wechat.emulator.app import create_app
 from server.wechat.emulator.platform import CODE_SECONDS, TEMPLATES, Platform, PlatformError
+from server.wechat.errors import WeChatRejectedError
 from server.wechat.push import PushSecrets
 from tests.factories.notifications import ANSWERED, all_templates, an_answer
 from tests.wechat.conftest import APPID, SECRET, Emulator
@@ -188,3 +189,15 @@ def test_a_tap_on_the_phone_lets_one_message_through_and_wechat_confirms_it(toge
         time.sleep(0.05)
     assert states == ["delivered", "skipped"]
     assert len(requests.get(f"{address}_emulator/messages", timeout=5).json()["items"]) == 1
+
+
+def test_a_picture_is_taken_in_under_a_number_and_answered_by_a_push(emulator: Emulator) -> None:
+    assert emulator.gateway().check_image("o1", "https://shop.example/files/x").startswith("em-")
+    with pytest.raises(WeChatRejectedError):
+        emulator.gateway().check_image("o1", "ftp://shop.example/x")
+    requests.post(f"{emulator.base_url}_emulator/media-answers", json={"suggest": "risky"}, timeout=5)
+    assert [emulator.platform.judge_media(), emulator.platform.judge_media()] == ["risky", "pass"]
+    target = outbound.PushTarget("http://127.0.0.1:1/", PushSecrets("wxtest", "t", ""))
+    event = outbound.media_event(target, "o1", "em-1", "risky")
+    assert (event["Event"], event["trace_id"], event["result"]) == ("wxa_media_check", "em-1", {"suggest": "risky", "label": 20002})
+    assert outbound.media_event(target, "o1", "em-1", None)["result"]["suggest"] == "review"

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from server.wechat import wechatpy_gateway
+from server.wechat.calls import client
 from server.wechat.emulator.platform import Fault
 from server.wechat.errors import (
     LoginCodeInvalidError,
@@ -137,7 +137,7 @@ def test_a_proxys_page_is_no_answer(emulator: Emulator, status: int, certain: bo
 
 
 def test_a_timeout_leaves_it_open_whether_the_message_went(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wechatpy_gateway, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(client, "READ_SECONDS", 0.2)
     emulator.platform.faults.append(Fault(SEND, 1, delay_seconds=0.6))
     with pytest.raises(WeChatUnavailableError) as failed:
         emulator.gateway().send_subscribe_message("o1", TEMPLATE, DATA)
@@ -147,7 +147,7 @@ def test_a_timeout_leaves_it_open_whether_the_message_went(emulator: Emulator, m
 
 
 def test_a_timeout_of_the_token_means_the_message_never_left(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wechatpy_gateway, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(client, "READ_SECONDS", 0.2)
     emulator.platform.faults.append(Fault("/cgi-bin/stable_token", 1, delay_seconds=0.6))
     with pytest.raises(WeChatUnavailableError) as failed:
         emulator.gateway().send_subscribe_message("o1", TEMPLATE, DATA)

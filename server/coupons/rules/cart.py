@@ -40,6 +40,7 @@ class Cart:
         channel: where it is sold.
         store: in which store, if in one.
         tier: the member's tier code.
+        segments: those of the segments asked for that the member is in, as of their last builds.
         clock: the shop's local time of that instant.
         first_order: whether it is the member's first order; None when nobody asked, which no coupon takes for a yes.
     """
@@ -53,6 +54,7 @@ class Cart:
     tier: str | None = None
     clock: time = time(12)
     first_order: bool | None = None
+    segments: frozenset[str] = frozenset()
 
     @property
     def goods_fen(self) -> int:

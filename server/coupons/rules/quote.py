@@ -178,6 +178,7 @@ def _unfit(cart: Cart, held: Held) -> Refused | None:
         ("other_channel", bool(scope.channels) and cart.channel not in scope.channels),
         ("other_store", bool(scope.stores) and cart.store not in scope.stores),
         ("other_tier", bool(scope.tiers) and cart.tier not in scope.tiers),
+        ("other_segment", bool(scope.segments) and cart.segments.isdisjoint(scope.segments)),
         ("not_first_order", terms.first_order_only and cart.first_order is not True),
     )
     for reason, holds in checks:

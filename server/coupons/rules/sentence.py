@@ -81,6 +81,8 @@ def _chinese(terms: Terms) -> list[str]:
     for label, codes in (("限门店", scope.stores), ("限渠道", scope.channels), ("限会员等级", scope.tiers)):
         if codes:
             parts.append(f"{label}{_listed(codes, '、')}")
+    # What a group is called is for colleagues.
+    parts += ["限受邀会员"] * bool(scope.segments)
     if terms.hours:
         parts.append(f"限{'、'.join(_chinese_window(window) for window in terms.hours)}使用")
     if terms.first_order_only:
@@ -123,6 +125,7 @@ def _english(terms: Terms) -> list[str]:
     for label, codes in (("in stores", scope.stores), ("on channels", scope.channels), ("for tiers", scope.tiers)):
         if codes:
             parts.append(f"{label} {_listed(codes, ', ')}")
+    parts += ["for invited members"] * bool(scope.segments)
     if terms.hours:
         parts.append(f"only {', '.join(_english_window(window) for window in terms.hours)}")
     if terms.first_order_only:

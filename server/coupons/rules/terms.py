@@ -56,6 +56,12 @@ class Scope:
     stores: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+
+    @property
+    def by_member(self) -> bool:
+        """Tell whether it asks who the member is: a claim by a member of no matter whom needs no look at tier or segments."""
+        return bool(self.tiers or self.segments)
 
     def places(self, goods: Sequence[tuple[str, str | None]]) -> tuple[int, ...]:
         """Return the places of the goods, each its product and category, that are in the scope.

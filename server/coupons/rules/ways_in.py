@@ -12,6 +12,7 @@ WAYS: dict[str, str] = {
     "coupons.code": N_("Code typed in"),
     "rewards": N_("Redeemed with points"),
     "campaigns": N_("Birthday gift"),
+    "festivals": N_("Festival gift"),
     "tiers": N_("Tier gift"),
     "campaign.import": N_("Campaign of the past"),
     "coupons.gift": N_("A friend's gift"),

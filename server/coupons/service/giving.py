@@ -30,7 +30,7 @@ from server.coupons.models import Coupon, CouponGift, CouponTemplate
 from server.coupons.queries import GIFT_NAMESPACE, CouponView, coupon_view
 from server.coupons.rules.states import CouponState, GiftState
 from server.coupons.rules.terms import Terms
-from server.coupons.service.standing import tier_of
+from server.coupons.service.standing import require_segment, tier_of
 from server.coupons.service.steps import locked_coupon, move, tell, write_transition
 from server.kernel.actors import SystemActor
 from server.kernel.clock import business_date
@@ -149,6 +149,7 @@ def accept(session: Session, member_id: UUID, token: str, *, actor: Actor, now: 
         OwnGiftError: it is the member's own.
         GiftEndedError: somebody else took it, it was refused or taken back, or its time is over.
         TierNotEligibleError: the coupon is for members of other tiers.
+        SegmentNotEligibleError: it is for members of segments, and they are in none of them.
         ClaimLimitReachedError: the member was given as many of these as one member may have.
     """
     row, gift = _locked(session, token)
@@ -162,6 +163,7 @@ def accept(session: Session, member_id: UUID, token: str, *, actor: Actor, now: 
     terms = Terms.of_document(row.terms)
     if terms.scope.tiers and tier_of(session, member_id) not in terms.scope.tiers:
         raise TierNotEligibleError
+    require_segment(session, member_id, terms.scope)
     received = _receive(session, row, gift, member_id, terms, actor=actor, now=now)
     # The budget that the giver's coupon holds goes over to the friend's, which may cost it now.
     move(session, row, "give", actor=actor, now=now, changes={"committed_fen": 0})

@@ -16,7 +16,7 @@ from server.audit import service as audit
 from server.cards import queries as cards
 from server.cards.rules import normalised_card_no
 from server.coupons import events
-from server.coupons.errors import IssueFileNotFoundError, IssueFileStateError
+from server.coupons.errors import IssueFileNotFoundError, IssueFileStateError, SegmentNotEligibleError
 from server.coupons.models import Coupon, CouponIssueFile, CouponIssueRefusal, CouponIssueRow, CouponTemplate, CouponTransition
 from server.coupons.queries import BATCH_NAMESPACE, TemplateView, find_template, template_view
 from server.coupons.rules.issue_files import MAX_ROWS, Named, Room, RowRefusedError, columns_of, read_row
@@ -31,6 +31,7 @@ from server.members import bulk as members
 from server.members.errors import PhoneInvalidError
 from server.members.queries import resolve_many
 from server.members.rules import normalised_phone
+from server.rosters import queries as rosters
 from server.transfers import service as transfers
 from server.transfers.errors import SheetRefusedError
 from server.transfers.sheets import open_sheet
@@ -195,11 +196,15 @@ def _give(session: Session, held: sa.Row[Any], rows: Sequence[tuple[int, UUID | 
     begins, ends = template.draft.validity.window(now, zone)
     closed = "coupon_template_state" if template.state != TemplateState.PUBLISHED else "not_in_window" if ends <= now else None
     room = _room(session, template, row, [member for _, member in rows if member is not None], today)
+    scope = template.draft.terms.scope
+    invited = rosters.members_in(session, {member for _, member in rows if member is not None}, scope.segments)
     refused: list[tuple[int, str, str]] = []
     coupons: list[dict[str, Any]] = []
     terms = template.draft.terms.to_document()
     for line, member_id in rows:
         why = closed or (_NOT_THERE if member_id is None else room.refusal(member_id.bytes))
+        if why is None and scope.segments and member_id not in invited:
+            why = SegmentNotEligibleError.code
         if why is not None or member_id is None:
             refused.append((line, "", why or _NOT_THERE))
             continue

@@ -28,7 +28,7 @@ from server.coupons.errors import (
 from server.coupons.models import Coupon, CouponTemplate
 from server.coupons.queries import BATCH_NAMESPACE, CLAIM_NAMESPACE, GIFT_NAMESPACE, CouponView, TemplateView, coupon_view, template_view
 from server.coupons.rules.states import CouponState, TemplateState
-from server.coupons.service.standing import tier_of
+from server.coupons.service.standing import require_segment, tier_of
 from server.coupons.service.steps import tell, write_transition
 from server.kernel.actors import MemberActor
 from server.kernel.clock import business_date
@@ -109,6 +109,7 @@ def claim(session: Session, member_id: UUID, template_id: UUID, *, actor: Actor,
         TemplateNotFoundError: no such template, or it is not one of the claim centre.
         NotInWindowError: paused, not yet or no longer open, or the coupons' own validity is over.
         TierNotEligibleError: the template is for members of other tiers.
+        SegmentNotEligibleError: it is for members of segments, and they are in none of them.
         ClaimLimitReachedError: the member has as many as they may have, in all or today.
         SoldOutError: stock, the day's stock or the budget is used up.
     """
@@ -134,7 +135,7 @@ def claimable_by_all(template: TemplateView, *, now: datetime) -> bool:
         and draft.claim_centre
         and draft.limits.window_open(now)
         and not draft.validity.over(now)
-        and not draft.terms.scope.tiers
+        and not draft.terms.scope.by_member
         and draft.limits.per_member == 1
         and draft.limits.per_member_daily in {None, 1}
     )
@@ -174,6 +175,7 @@ def issue(
         TemplateNotFoundError: no such template.
         TemplateStateError: it is a draft or paused.
         SourceConflictError: the source gave another coupon, or one to another member.
+        SegmentNotEligibleError: the template is for members of segments, and they are in none of them.
         ClaimLimitReachedError: the member has as many as one member may have.
         SoldOutError: stock or budget is used up.
         NotInWindowError: the coupons' own validity is over.
@@ -270,6 +272,7 @@ def _give(
     reason: str | None,
 ) -> CouponView:
     today = business_date(now, zone_of(session))
+    require_segment(session, member_id, template.draft.terms.scope)
     _check_window(template, now)
     # The member's limit before the stock: who has theirs already need not wait for the template's row.
     slots = _check_member(session, member_id, template, today)

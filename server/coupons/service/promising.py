@@ -12,7 +12,7 @@ from server.coupons.rules import fingerprint
 from server.coupons.rules import quote as rules
 from server.coupons.rules.states import CouponState
 from server.coupons.service.lifecycle import LOCK_TTL_SECONDS, lock, redeem
-from server.coupons.service.standing import tier_of
+from server.coupons.service.standing import segments_of, tier_of
 from server.coupons.service.steps import locked_coupon
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
@@ -132,6 +132,7 @@ def _decide_anew(session: Session, coupon_id: UUID, order: QuotedOrder, *, secre
         tier=tier_of(session, promise.member_id) if any(each.terms.scope.tiers for each in held) else None,
         clock=now.astimezone(zone).time(),
         first_order=order.first_order,
+        segments=segments_of(session, promise.member_id, [each.terms for each in held]),
     )
     found = rules.best(cart, held)
     changed = promise.differences(found)

@@ -10,7 +10,7 @@ from server.coupons import queries
 from server.coupons.errors import CouponNotApplicableError
 from server.coupons.rules import quote as rules
 from server.coupons.service.lifecycle import redeem
-from server.coupons.service.standing import tier_of
+from server.coupons.service.standing import segments_of, tier_of
 from server.kernel.clock import business_date
 from server.kernel.db import zone_of
 
@@ -60,6 +60,7 @@ def quote(
         tier=tier_of(session, member_id) if any(each.terms.scope.tiers for each in held) else None,
         clock=now.astimezone(zone_of(session)).time(),
         first_order=first_order,
+        segments=segments_of(session, member_id, [each.terms for each in held]),
     )
     found = rules.best(cart, held)
     missing = [each for each in dict.fromkeys(coupon_ids or ()) if each not in {view.coupon_id for view in held}]
@@ -90,7 +91,17 @@ def redemption_quote(
     # Whether it holds now is the redemption's own question: a lock outlives the coupon's end.
     held = rules.Held(view.id, replace(view.terms, blackouts=(), hours=()), "issued", now, now + timedelta(days=1))
     tier = tier_of(session, view.member_id) if view.terms.scope.tiers else None
-    cart = rules.Cart(tuple(lines), now, business_date(now, zone_of(session)), shipping_fen, channel, store, tier, first_order=first_order)
+    cart = rules.Cart(
+        lines=tuple(lines),
+        at=now,
+        day=business_date(now, zone_of(session)),
+        shipping_fen=shipping_fen,
+        channel=channel,
+        store=store,
+        tier=tier,
+        first_order=first_order,
+        segments=segments_of(session, view.member_id, [view.terms]),
+    )
     found = rules.best(cart, [held])
     if found.refused:
         raise CouponNotApplicableError(reason=found.refused[0].reason)
@@ -102,10 +113,12 @@ def _held(view: queries.CouponView) -> rules.Held:
 
 
 def claim_centre(session: Session, member_id: UUID, *, now: datetime) -> list[queries.ClaimableView]:
-    """Return the claim centre for one member; their tier is only asked for when a template wants to know it."""
+    """Return the claim centre for one member; their tier and segments are only asked for when a template wants to know them."""
     found = queries.claimable(session, member_id, now)
-    if any(each.template.draft.terms.scope.tiers for each in found):
-        return queries.claimable(session, member_id, now, tier=tier_of(session, member_id))
+    terms = [each.template.draft.terms for each in found]
+    if any(each.scope.by_member for each in terms):
+        tier = tier_of(session, member_id) if any(each.scope.tiers for each in terms) else None
+        return queries.claimable(session, member_id, now, tier=tier, segments=segments_of(session, member_id, terms))
     return found
 
 

@@ -19,6 +19,7 @@ from server.coupons.rules.states import TEMPLATE_EDGES, TemplateState
 from server.coupons.rules.terms import TemplateDraft, problems
 from server.kernel.ids import uuid7
 from server.kernel.text import N_
+from server.rosters import queries as rosters
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,7 +40,7 @@ def create_template(session: Session, draft: TemplateDraft, *, actor: Actor, now
         TemplateInvalidError: naming the fields that are wrong.
         TemplateCodeTakenError: the code belongs to another template.
     """
-    _check(draft)
+    _check(session, draft)
     if session.scalar(sa.select(CouponTemplate.id).where(CouponTemplate.code == draft.code)) is not None:
         raise TemplateCodeTakenError
     row = CouponTemplate(
@@ -74,7 +75,7 @@ def update(session: Session, template_id: UUID, draft: TemplateDraft, *, actor: 
     row = _locked(session, template_id)
     if draft.code != row.code:
         raise TemplateInvalidError(fields={"code": N_("The code of a template never changes.")})
-    _check(draft)
+    _check(session, draft)
     limits = draft.limits
     if limits.stock is not None and limits.stock < row.issued:
         raise StockBelowIssuedError(fields={"stock": StockBelowIssuedError.message})
@@ -149,8 +150,12 @@ def _locked(session: Session, template_id: UUID) -> CouponTemplate:
     return row
 
 
-def _check(draft: TemplateDraft) -> None:
+def _check(session: Session, draft: TemplateDraft) -> None:
     wrong = problems(draft)
+    segments = draft.terms.scope.segments
+    unknown = set(segments) - rosters.rosters(session, segments).keys() if segments else set()
+    if unknown:
+        wrong["segments"] = N_("There is no such segment.")
     if wrong:
         raise TemplateInvalidError(fields=wrong)
 

@@ -7,7 +7,7 @@ from server.kernel.column_types import JsonDocument, UtcDateTime, UuidType
 from server.migrations.runner import guard_append_only
 
 revision = '0040'
-down_revision = '0034'
+down_revision = '0039'
 branch_labels = None
 depends_on = None
 

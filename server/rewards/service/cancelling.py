@@ -24,6 +24,7 @@ from server.rewards.errors import (
 from server.rewards.models import RewardRedemption
 from server.rewards.queries import RedemptionView
 from server.rewards.rules.states import RedemptionState
+from server.rewards.rules.terms import Kind
 from server.rewards.service.steps import give_back_stock, locked, move, tell
 
 if TYPE_CHECKING:
@@ -169,6 +170,19 @@ def forget_member(session: Session, member_id: UUID, *, actor: Actor, now: datet
         cancel(session, redemption_id, actor=actor, now=now, reason="member_left")
     named = sa.or_(*(getattr(of, name).is_not(None) for name in queries.RECEIVER))
     return update_where(session, sa.update(of).where(of.member_id == member_id, named).values(**dict.fromkeys(queries.RECEIVER)))
+
+
+def forget_receivers(session: Session, member_id: UUID) -> bool:
+    """Blank the receivers of a member's goods that are on their way or further; a parcel still to be packed needs its own.
+
+    Returns:
+        True when there is such a parcel, so that it has to be asked again.
+    """
+    of = RewardRedemption
+    needed = sa.and_(of.kind == Kind.GOODS, of.state.in_((RedemptionState.RESERVED, RedemptionState.PLACED)))
+    named = sa.or_(*(getattr(of, name).is_not(None) for name in queries.RECEIVER))
+    update_where(session, sa.update(of).where(of.member_id == member_id, named, ~needed).values(**dict.fromkeys(queries.RECEIVER)))
+    return session.scalar(sa.select(of.id).where(of.member_id == member_id, named, needed).limit(1)) is not None
 
 
 def close(

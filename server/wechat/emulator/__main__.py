@@ -9,10 +9,14 @@ from pathlib import Path
 from werkzeug.serving import make_server
 
 from config.settings import Settings
+from server.wechat.emulator.account import Account
 from server.wechat.emulator.app import create_app
 from server.wechat.emulator.outbound import PushTarget
 from server.wechat.emulator.platform import Platform
 from server.wechat.push import PushSecrets
+
+# Every third person of the demonstration, as it says itself.
+_FOLLOWERS = {f"demo-oa-{number:03d}": f"demo-union-{number:03d}" for number in range(0, 300, 3)}
 
 
 def main() -> None:
@@ -28,6 +32,12 @@ def main() -> None:
     parser.add_argument("--push-token", default=demo["wechat_push_token"])
     parser.add_argument("--push-aes-key", default=demo["wechat_push_aes_key"], help="empty for the plain mode")
     parser.add_argument("--demo-allowances", type=int, default=3, help="acceptances the demonstration's people begin with")
+    parser.add_argument("--account-appid", default="", help="of the Official Account; empty for none")
+    parser.add_argument("--account-secret", default="")
+    parser.add_argument("--account-push-url", default="", help="the product's /callbacks/wechat/official-account")
+    parser.add_argument("--account-push-token", default="")
+    parser.add_argument("--account-push-aes-key", default="")
+    parser.add_argument("--outbound", type=Path, help="the folder of the stand-ins for text messages and e-mail")
     options = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     target = None
@@ -35,7 +45,12 @@ def main() -> None:
         secrets = PushSecrets(options.appid, options.push_token, options.push_aes_key)
         target = PushTarget(options.push_url, secrets, safe=bool(options.push_aes_key))
     platform = Platform(options.appid, options.secret, folder=options.data, demo_allowances=options.demo_allowances)
-    app = create_app(platform, target)
+    account = account_target = None
+    if options.account_appid:
+        account = Account(options.account_appid, options.account_secret, folder=options.data, outbound=options.outbound, demo=_FOLLOWERS)
+        secrets = PushSecrets(options.account_appid, options.account_push_token, options.account_push_aes_key)
+        account_target = PushTarget(options.account_push_url, secrets, own_id="gh_account") if options.account_push_url else None
+    app = create_app(platform, target, account, account_target)
     # The loopback only: whoever reaches it may log in as anybody.
     make_server("127.0.0.1", options.port, app, threaded=True).serve_forever()
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import io
 import time
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import qrcode
 from flask import Flask, Response, abort, g, jsonify, render_template, request
 
-from server.wechat.emulator import outbound
+from server.wechat.emulator import content, links, outbound, sessions, templates, upkeep
+from server.wechat.emulator.account import Account, add_account
 from server.wechat.emulator.platform import TEMPLATES, Fault, Platform, PlatformError
+from server.wechat.emulator.requests import body_of, body_with_token
 
 _ZONE = ZoneInfo("Asia/Shanghai")
 
 
-def create_app(platform: Platform, target: outbound.PushTarget | None = None) -> Flask:
+def create_app(
+    platform: Platform,
+    target: outbound.PushTarget | None = None,
+    account: Account | None = None,
+    account_target: outbound.PushTarget | None = None,
+) -> Flask:
     """Build the application.
 
     Arguments:
         platform: rules and memory.
         target: where events are pushed to, or None for none.
+        account: the brand's Official Account, or None for none.
+        account_target: where its events are pushed to.
     """
     app = Flask(__name__)
     app.jinja_env.filters["clock"] = lambda at: datetime.fromtimestamp(at, _ZONE).strftime("%m-%d %H:%M:%S")
@@ -39,7 +46,7 @@ def create_app(platform: Platform, target: outbound.PushTarget | None = None) ->
         time.sleep(fault.delay_seconds)
         if fault.status:
             return Response("<html>fault</html>", status=fault.status, content_type="text/html")
-        return _refused(PlatformError(fault.errcode, "set by a fault switch")) if fault.errcode is not None else None
+        return _refused(platform, PlatformError(fault.errcode, "set by a fault switch")) if fault.errcode is not None else None
 
     @app.after_request
     def note(response: Response) -> Response:
@@ -49,44 +56,41 @@ def create_app(platform: Platform, target: outbound.PushTarget | None = None) ->
 
     @app.errorhandler(PlatformError)
     def refused(error: PlatformError) -> Response:
-        return _refused(error)
+        return _refused(platform, error)
 
-    _add_credentials(app, platform)
+    _add_credentials(app, platform, account)
+    if account is not None:
+        add_account(app, account, account_target)
     _add_calls(app, platform, target)
+    content.add_calls(app, platform, target)
+    sessions.add_calls(app, platform)
+    upkeep.add_calls(app, platform)
+    templates.add_calls(app, platform)
+    links.add_calls(app, platform)
     _add_person(app, platform, target)
+    _add_events(app, target)
     return app
 
 
-def _refused(error: PlatformError) -> Response:
+def _refused(platform: Platform, error: PlatformError) -> Response:
     g.errcode = error.errcode
-    return jsonify(errcode=error.errcode, errmsg=error.errmsg)
+    rid = platform.number(request.path, {"errcode": error.errcode, "errmsg": error.errmsg})
+    return jsonify(errcode=error.errcode, errmsg=f"{error.errmsg} rid: {rid}")
 
 
-def _body() -> dict[str, Any]:
-    # Callers send JSON without a Content-Type, as the platform allows.
-    found = request.get_json(force=True, silent=True)
-    if not isinstance(found, dict):
-        raise PlatformError(47001, "data format error")
-    return found
-
-
-def _with_token(platform: Platform) -> dict[str, Any]:
-    platform.check_token(request.args.get("access_token", ""))
-    return _body()
-
-
-def _add_credentials(app: Flask, platform: Platform) -> None:
+def _add_credentials(app: Flask, platform: Platform, account: Account | None) -> None:
     @app.post("/cgi-bin/stable_token")
     def stable_token() -> Response:
-        body = _body()
+        body = body_of()
         force = bool(body.get("force_refresh"))
-        return jsonify(platform.stable_token(str(body.get("appid")), str(body.get("secret")), force=force))
+        asked = account if account is not None and body.get("appid") == account.appid else platform
+        return jsonify(asked.stable_token(str(body.get("appid")), str(body.get("secret")), force=force))
 
     @app.get("/sns/jscode2session")
     def jscode2session() -> Response:
         platform.check_credentials(request.args.get("appid", ""), request.args.get("secret", ""))
         code = platform.trade("login", request.args.get("js_code", ""))
-        answer = {"openid": code.value, "session_key": "ZW11bGF0b3Itc2Vzc2lvbg=="}
+        answer = {"openid": code.value, "session_key": platform.session_key(code.value, fresh=True)}
         if code.unionid:
             answer["unionid"] = code.unionid
         response = jsonify(answer)
@@ -95,7 +99,7 @@ def _add_credentials(app: Flask, platform: Platform) -> None:
 
     @app.post("/wxa/business/getuserphonenumber")
     def phone_number() -> Response:
-        code = platform.trade("phone", str(_with_token(platform).get("code") or ""))
+        code = platform.trade("phone", str(body_with_token(platform).get("code") or ""))
         national = code.value.removeprefix("+86")
         info = {
             "phoneNumber": national,
@@ -109,26 +113,25 @@ def _add_credentials(app: Flask, platform: Platform) -> None:
 def _add_calls(app: Flask, platform: Platform, target: outbound.PushTarget | None) -> None:
     @app.post("/cgi-bin/message/subscribe/send")
     def send() -> Response:
-        message = platform.send(_with_token(platform))
+        message = platform.send(body_with_token(platform))
         if target is not None:
             outbound.deliver_later(target, outbound.sent_event(target, message.openid, message.template_id, message.msg_id))
         return jsonify(errcode=0, errmsg="ok", msgid=int(message.msg_id))
 
-    @app.post("/wxa/msg_sec_check")
-    def check_text() -> Response:
-        return jsonify(platform.check_text(_with_token(platform)))
 
-    @app.post("/wxa/getwxacodeunlimit")
-    def qr_code() -> Response:
-        body = _with_token(platform)
-        scene = str(body.get("scene") or "")
-        if not 1 <= len(scene) <= 32 or not scene.isascii() or "%" in scene:  # noqa: PLR2004 - the platform's limit
-            raise PlatformError(40129, "invalid scene")
-        if str(body.get("page") or "").startswith("/"):
-            raise PlatformError(41030, "invalid page")
-        buffer = io.BytesIO()
-        qrcode.make(f"emulator:{body.get('page')}?scene={scene}").save(buffer, "PNG")
-        return Response(buffer.getvalue(), content_type="image/png")
+def _add_events(app: Flask, target: outbound.PushTarget | None) -> None:
+    @app.post("/_emulator/events")
+    def event() -> Response:
+        body = _event_body()
+        return jsonify(pushed=target is not None and outbound.deliver(target, outbound.event(target, *body)))
+
+
+def _event_body() -> tuple[str, str, dict[str, Any]]:
+    body = body_of()
+    fields = body.get("fields") or {}
+    if not isinstance(fields, dict):
+        abort(422)
+    return str(body.get("openid") or abort(422)), str(body.get("event") or abort(422)), fields
 
 
 def _add_person(app: Flask, platform: Platform, target: outbound.PushTarget | None) -> None:
@@ -140,11 +143,11 @@ def _add_person(app: Flask, platform: Platform, target: outbound.PushTarget | No
 
     @app.post("/_emulator/phone-codes")
     def mint_phone_code() -> Response:
-        return jsonify(code=platform.mint_phone_code(str(_body().get("phone") or abort(422))))
+        return jsonify(code=platform.mint_phone_code(str(body_of().get("phone") or abort(422))))
 
     @app.post("/_emulator/popups")
     def popup() -> Response:
-        body = _body()
+        body = body_of()
         openid, template_id = str(body.get("openid") or abort(422)), str(body.get("template_id") or abort(422))
         accept = bool(body.get("accept", True))
         platform.popup(openid, template_id, accept=accept)
@@ -160,7 +163,7 @@ def _add_person(app: Flask, platform: Platform, target: outbound.PushTarget | No
 
     @app.post("/_emulator/faults")
     def add_fault() -> Response:
-        body = _body()
+        body = body_of()
         fault = Fault(
             str(body.get("path") or abort(422)),
             int(body.get("times", 1)),

@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,35 @@ def sent_event(target: PushTarget, openid: str, template_id: str, msg_id: str) -
     return _envelope(target, openid, "subscribe_msg_sent_event") | {"List": [entry]}
 
 
+def media_event(target: PushTarget, openid: str, trace_id: str, suggest: str | None) -> dict[str, Any]:
+    """Return the event that tells what was found in a picture; ``suggest`` is None when it could not be fetched."""
+    told = _envelope(target, openid, "wxa_media_check") | {"appid": target.secrets.appid, "trace_id": trace_id, "version": 2, "detail": []}
+    if suggest is None:
+        return told | {"errcode": -1008, "errmsg": "media download failed", "result": {"suggest": "review", "label": 21000}}
+    label = {"pass": 100, "risky": 20002}.get(suggest, 21000)
+    return told | {"errcode": 0, "errmsg": "ok", "result": {"suggest": suggest, "label": label}}
+
+
+def later(work: Callable[[], object]) -> None:
+    """Do something in the background, as the platform does after it answered."""
+    threading.Thread(target=work, daemon=True).start()
+
+
+def event(target: PushTarget, openid: str, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return any other event about a person: a check's result, a trade's news, data withdrawn.
+
+    Arguments:
+        target: where it goes.
+        openid: whom it is about; of events about a person's data it stands in ``OpenID``, and the platform is the sender.
+        name: of the event.
+        fields: everything it tells besides.
+    """
+    if name.startswith("user_"):
+        sender = {"FromUserName": "oPlatform", "OpenID": openid, "AppID": target.secrets.appid}
+        return _envelope(target, openid, name) | sender | fields
+    return _envelope(target, openid, name) | fields
+
+
 def _envelope(target: PushTarget, openid: str, event: str) -> dict[str, Any]:
     return {"ToUserName": target.own_id, "FromUserName": openid, "CreateTime": int(time.time()), "MsgType": "event", "Event": event}
 
@@ -76,4 +106,4 @@ def deliver(target: PushTarget, event: dict[str, Any]) -> bool:
 
 def deliver_later(target: PushTarget, event: dict[str, Any]) -> None:
     """Post one event in the background, as the platform does after it answered."""
-    threading.Thread(target=deliver, args=(target, event), daemon=True).start()
+    later(lambda: deliver(target, event))

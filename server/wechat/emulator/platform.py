@@ -6,11 +6,15 @@ a template's fields are checked by the type in their names.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import re
 import secrets
 import threading
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ TOKEN_SECONDS = 7200
 _OVERLAP_SECONDS = 300
 _KEPT_MESSAGES = 500
 _KEPT_CALLS = 200
+_MOST_CLEARINGS = 10
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f]")
 _NUMBER = re.compile(r"\d{1,32}(\.\d+)?")
@@ -65,6 +70,14 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "demo-tmpl-ticket-answered": {
         "title": "客服回复通知",
         "fields": {"character_string1": "工单编号", "thing2": "回复内容", "time3": "回复时间"},
+    },
+    "demo-tmpl-content-refused": {
+        "title": "内容审核结果通知",
+        "fields": {"thing1": "审核内容", "thing2": "审核结果", "time3": "审核时间"},
+    },
+    "demo-tmpl-festival-greeting": {
+        "title": "节日祝福通知",
+        "fields": {"thing1": "节日", "thing2": "祝福语", "thing3": "礼遇", "date4": "有效期至"},
     },
     "demo-tmpl-coupon-recalled": {
         "title": "优惠券收回通知",
@@ -173,8 +186,19 @@ class Call:
     milliseconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is remembered of one refused call, to be looked up by its number."""
+
+    at: float
+    path: str
+    answer: dict[str, Any]
+    milliseconds: int = 3
+
+
 @dataclass
 class _Memory:
+    session_keys: dict[str, str] = field(default_factory=dict)
     grants: dict[str, int] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
     unionids: dict[str, str] = field(default_factory=dict)
@@ -204,6 +228,9 @@ class Platform:
         seconds: Any = time.time,
     ) -> None:
         self.appid, self.secret, self.risky_words = appid, secret, risky_words
+        self.doubtful_words: tuple[str, ...] = ("加微信", "兼职")
+        # What the next pictures are held for, one each; afterwards they pass.
+        self.media_answers: list[str] = []
         self._seconds = seconds
         self._demo_allowances = demo_allowances
         self._lock = threading.RLock()
@@ -212,6 +239,9 @@ class Platform:
         self._current: str | None = None
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
+        self.used: Counter[str] = Counter()
+        self.clearings = 0
+        self.requests: dict[str, Request] = {}
         self.token_fetches = 0
         self._file = folder / "wechat-emulator.json" if folder else None
         self._memory = self._load()
@@ -350,7 +380,7 @@ class Platform:
             value = (data.get(name) or {}).get("value")
             kind = name.rstrip("0123456789")
             if not isinstance(value, str) or not value or _FORBIDDEN.search(value) or not FIELD_RULES[kind](value):
-                raise PlatformError(47003, f"argument invalid! data.{name}.value invalid rid: em-{secrets.token_hex(4)}")
+                raise PlatformError(47003, f"argument invalid! data.{name}.value invalid")
             fields.append({"name": name, "label": label, "value": value})
         return fields
 
@@ -364,8 +394,24 @@ class Platform:
         if not content or len(content) > 2500:  # noqa: PLR2004 - the platform's limit
             raise PlatformError(47001, "data format error")
         risky = any(word in content for word in self.risky_words)
-        result = {"suggest": "risky" if risky else "pass", "label": 20006 if risky else 100}
+        doubtful = any(word in content for word in self.doubtful_words)
+        suggest, label = ("risky", 20006) if risky else ("review", 10001) if doubtful else ("pass", 100)
+        result = {"suggest": suggest, "label": label}
         return {"errcode": 0, "errmsg": "ok", "trace_id": f"em-{secrets.token_hex(8)}", "result": result, "detail": []}
+
+    def take_media(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Take in a picture to be looked at."""
+        if int(body.get("version") or 1) != 2:  # noqa: PLR2004 - the only version kept up
+            raise PlatformError(40097, "invalid args: version")
+        if not body.get("openid"):
+            raise PlatformError(40003, "invalid openid")
+        if body.get("media_type") not in {1, 2} or not str(body.get("media_url") or "").startswith(("http://", "https://")):
+            raise PlatformError(47001, "data format error")
+        return {"errcode": 0, "errmsg": "ok", "trace_id": f"em-{secrets.token_hex(8)}"}
+
+    def judge_media(self) -> str:
+        """Return what the next picture is held for: as told beforehand, else ``pass``."""
+        return self.media_answers.pop(0) if self.media_answers else "pass"
 
     # --- Faults and the page ---
 
@@ -381,8 +427,40 @@ class Platform:
     def note(self, path: str, errcode: int, milliseconds: float) -> None:
         """Keep a call for the page."""
         with self._lock:
+            self.used[path] += 1
             self.calls.append(Call(self._seconds(), path, errcode, milliseconds))
             del self.calls[:-_KEPT_CALLS]
+
+    def number(self, path: str, answer: dict[str, Any]) -> str:
+        """Give a refused call a number under which it can be looked up."""
+        with self._lock:
+            rid = f"{secrets.token_hex(4)}-{secrets.token_hex(4)}-{secrets.token_hex(4)}"
+            self.requests[rid] = Request(self._seconds(), path, answer)
+            for old in list(self.requests)[:-_KEPT_CALLS]:
+                del self.requests[old]
+            return rid
+
+    def session_key(self, openid: str, *, fresh: bool = False) -> str:
+        """Return a person's session key; each log-in makes a new one."""
+        with self._lock:
+            if fresh or openid not in self._memory.session_keys:
+                self._memory.session_keys[openid] = base64.b64encode(secrets.token_bytes(16)).decode()
+                self._save()
+            return self._memory.session_keys[openid]
+
+    def check_session_key(self, openid: str, signature: str) -> None:
+        """Refuse whoever does not show that they know a person's session key."""
+        key = base64.b64decode(self.session_key(openid))
+        if not hmac.compare_digest(hmac.new(key, b"", hashlib.sha256).hexdigest().encode(), signature.encode()):
+            raise PlatformError(87009, "invalid signature")
+
+    def clear_quota(self) -> None:
+        """Set every interface's calls of today to none, ten times at most."""
+        with self._lock:
+            if self.clearings >= _MOST_CLEARINGS:
+                raise PlatformError(48006, "forbid to clear quota because of reaching the limit")
+            self.clearings += 1
+            self.used.clear()
 
     def messages(self, openid: str | None = None) -> list[Message]:
         """Return what was taken in, newest first."""
