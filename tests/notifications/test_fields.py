@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from server.notifications import fields
 from server.notifications.fields import fitted, shorten
 from server.notifications.templates import REGISTRY, BirthdayGreeting, FieldSpec, MessageTemplate, Topic, wechat_data
-from server.wechat.emulator.platform import FIELD_RULES, TEMPLATES
+from server.wechat.emulator.approved import FIELD_RULES, TEMPLATES
 
 ZONE = ZoneInfo("Asia/Shanghai")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import requests
 
-from server.wechat.emulator.platform import TEMPLATES, Fault
+from server.wechat.emulator.approved import TEMPLATES
+from server.wechat.emulator.platform import Fault
 from server.wechat.errors import LoginCodeInvalidError, WeChatRejectedError, WeChatUnavailableError
 from server.wechat.gateway.templates import Category
 from tests.wechat.conftest import SECRET, Emulator

@@ -17,7 +17,8 @@ from server.members import service as members
 from server.notifications import queries
 from server.wechat.emulator import outbound
 from server.wechat.emulator.app import create_app
-from server.wechat.emulator.platform import CODE_SECONDS, TEMPLATES, Platform, PlatformError
+from server.wechat.emulator.approved import TEMPLATES
+from server.wechat.emulator.platform import CODE_SECONDS, Platform, PlatformError
 from server.wechat.errors import WeChatRejectedError
 from server.wechat.push import PushSecrets
 from tests.factories.notifications import ANSWERED, all_templates, an_answer

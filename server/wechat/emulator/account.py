@@ -18,8 +18,9 @@ import requests
 from flask import Flask, Response, abort, jsonify, render_template, request
 
 from server.wechat import push
+from server.wechat.emulator.approved import FIELD_RULES
 from server.wechat.emulator.outbound import PushTarget
-from server.wechat.emulator.platform import FIELD_RULES, Platform, PlatformError
+from server.wechat.emulator.platform import Platform, PlatformError
 from server.wechat.emulator.requests import body_of
 
 _FIELD_CHARS = 20

@@ -11,7 +11,8 @@ from flask import Flask, Response, abort, g, jsonify, render_template, request
 
 from server.wechat.emulator import content, links, outbound, sessions, templates, upkeep
 from server.wechat.emulator.account import Account, add_account
-from server.wechat.emulator.platform import TEMPLATES, Fault, Platform, PlatformError
+from server.wechat.emulator.approved import TEMPLATES
+from server.wechat.emulator.platform import Fault, Platform, PlatformError
 from server.wechat.emulator.requests import body_of, body_with_token
 
 _ZONE = ZoneInfo("Asia/Shanghai")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Flask, Response, jsonify, request
 
-from server.wechat.emulator.platform import TEMPLATES, Platform, PlatformError
+from server.wechat.emulator.approved import TEMPLATES
+from server.wechat.emulator.platform import Platform, PlatformError
 
 
 def add_calls(app: Flask, platform: Platform) -> None:
