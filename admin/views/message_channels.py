@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import abort, flash, redirect
 from flask_babel import gettext
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import Length
 from wtforms.validators import Optional as MayBeEmpty
 
@@ -221,7 +222,7 @@ def _shown_providers(carriers: dict[str, Carrier | None]) -> tuple[str, ...]:
 
 
 def _channels_form(template: type[MessageTemplate], shown: tuple[str, ...]) -> type[ConsoleForm]:
-    places = [(code, L_(label)) for code, label in _PLACES.items()]
+    places = [SelectChoice(code, L_(label)) for code, label in _PLACES.items()]
     inputs: dict[str, Any] = {f"place_{one.value}": SelectField(L_(CHANNELS[one].label), choices=places) for one in SENT_OVER}
     inputs[f"id_{OFFICIAL_ACCOUNT}"] = StringField(L_("Template id"), [MayBeEmpty(), Length(max=64)])
     for spec in template.specs:

@@ -213,7 +213,7 @@ def _capped(now: datetime) -> sa.Select[Any]:
 
 
 def sum_up_allowances(session: Session, *, now: datetime, first: date | None = None) -> int:
-    """Count anew the entries of the days since the last time, today among them, and return how many days those were.
+    """Count anew the entries of the days since the last time, today among them, and return how many days had any.
 
     Arguments:
         session: of a transaction of its own.
@@ -233,7 +233,7 @@ def sum_up_allowances(session: Session, *, now: datetime, first: date | None = N
             counted[template][_KINDS[kind]] = int(number)
         session.execute(sa.delete(AllowanceDay).where(AllowanceDay.day == day).execution_options(synchronize_session=False))
         insert_rows(session, AllowanceDay, [{"id": uuid7(), "day": day, "template": code, **numbers} for code, numbers in counted.items()])
-        day, days = day + timedelta(days=1), days + 1
+        day, days = day + timedelta(days=1), days + bool(counted)
     mark.until = now
     session.flush()
     return days

@@ -77,9 +77,9 @@ def test_a_flow_that_was_never_summed_says_so(signed_in_as) -> None:
 def test_the_forecast_tells_whom_and_why_not(signed_in_as) -> None:
     client = in_english(signed_in_as("operations"))
     shown = text(client.get("/admin/message-reach/"))
-    assert "Would be reached now" in shown
     assert "/admin/message-reach/ticket_answered" in shown
     detail = text(client.get("/admin/message-reach/ticket_answered"))
+    assert "Would be reached now" in detail
     assert "Why not the others" in detail
     assert "Allowances by day" in detail
     assert client.get("/admin/message-reach/nothing").status_code == 404

@@ -149,5 +149,5 @@ def test_who_may_not_see_segments_does_not(core, signed_in_as, role):
 def test_coupons_and_rules_can_be_for_a_segment(core, signed_in_as):
     core.db.run(lambda s: a_segment(s, all_of(at_least(Fact.ORDERS, 1), one_of(Fact.CITY, "上海")), now=START))
     client = signed_in_as("operations")
-    for path in ("/admin/coupons/new", "/admin/coupon-triggers/new/welcome"):
+    for path in ("/admin/coupon_templates/new", "/admin/coupon-triggers/new/welcome"):
         assert "一些会员" in client.get(path).get_data(as_text=True)

@@ -10,6 +10,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from server.campaigns import festivals
+from server.campaigns.festival_rules import PRESETS
+from server.campaigns.models import Festival, FestivalRun
 from server.feedback import desk_service as desk
 from server.kernel.actors import MemberActor, StaffActor
 from server.kernel.db import Base
@@ -26,6 +29,9 @@ from server.referrals import service as referrals
 from server.risk import service as risk
 from server.risk.rules import Kind, Way
 from server.risk.service import Target
+from server.screening import service as screening
+from server.screening.rules import Cause, Screened, Subject
+from server.segments.rules import Fact
 from server.staff import approvals
 from server.staff.approvals import Wanted
 from server.staff.permissions import ROLES
@@ -33,6 +39,7 @@ from server.tiers import service as tiers
 from server.triggers.rules import TriggerKind
 from tests.admin.conftest import TOKEN, open_account, sign_in
 from tests.factories.orders import a_draft, an_order
+from tests.factories.segments import a_segment, all_of, at_least
 from tests.factories.triggers import a_trigger
 from tests.factories.world import World, a_world
 
@@ -56,6 +63,7 @@ _ROWS = {
     "batch_id": "coupon_code_batches",
     "file_id": "coupon_issue_files",
     "message_id": "notification_messages",
+    "check_id": "content_checks",
     "request_id": "member_change_requests",
     "delivery_id": "outbox_deliveries",
     "incident_id": "incidents",
@@ -71,6 +79,7 @@ _ROWS = {
 _ROWS_OF = {
     ("console_audit", "entry_id"): "audit_entries",
     ("console_risk", "entry_id"): "risk_entries",
+    ("console_festivals", "run_id"): "festival_runs",
     ("console_points", "entry_id"): "points_entries",
     ("console_staff", "session_id"): "staff_sessions",
     ("console_account", "session_id"): "staff_sessions",
@@ -78,6 +87,9 @@ _ROWS_OF = {
 _WORDS = {
     ("console_points-rules", "code"): "SELECT code FROM points_rules",
     ("console_message-templates", "code"): "ticket_answered",
+    ("console_message-channels", "code"): "ticket_answered",
+    ("console_message-reach", "code"): "ticket_answered",
+    ("console_festivals", "code"): "national_day",
     ("console_tiers", "code"): "SELECT code FROM tiers",
     ("console_risk", "scope"): "coupons",
     ("console_points-rules", "kind"): "per_amount",
@@ -182,6 +194,24 @@ def a_console(core: Core) -> Console:
         openings.stage(
             session, "old.csv", [OpeningRow(2, "a", member, 5, None, "")], known=0, faults=[[3, "points", "empty"]], actor=staff, now=now
         )
+        a_segment(session, all_of(at_least(Fact.ORDERS, 1)), now=now)
+        festivals.set_festival(session, "national_day", PRESETS["national_day"], actor=staff, now=now)
+        festival = session.scalars(sa.select(Festival)).one()
+        session.add(
+            FestivalRun(
+                id=uuid7(),
+                festival_id=festival.id,
+                year=2025,
+                celebrated_on=date(2025, 10, 1),
+                version=festival.version,
+                document=festival.document,
+                state="running",
+                joined_before=now,
+                started_at=now,
+            )
+        )
+        doubtful = Screened(passed=False, cause=Cause.DOUBT)
+        screening.note_text(session, Subject.NICKNAME, member, member_id=member, content="Somebody", screened=doubtful, now=now)
         operations.open_incident(session, "test", "one", details={}, now=now)
         for rule in points.rule_versions(session):
             drafts.save(session, RuleDraft(rule.code, rule.kind, rule.name, rule.document), actor=staff, now=now)

@@ -120,9 +120,11 @@ def test_every_sale_of_a_batch_is_held_to_the_same(core):
     sale, before = call.json["orders"][0], every_row(core, without=(*NONCES, "idempotency_records"))
     for path, known in objects(document["components"]["schemas"], alone, sale):
         odd = [with_extras(sale, path, {name}) for name in sorted(columns() - known)]
-        assert 150 < len(odd) <= 500
-        answer = as_partner(client, replace(call, json={"orders": odd}), world.till, world=world)
-        assert {item["status"] for item in answer.json["items"]} == {422}, path
+        assert len(odd) > 150
+        for start in range(0, len(odd), 400):
+            part = odd[start : start + 400]
+            answer = as_partner(client, replace(call, json={"orders": part}), world.till, world=world)
+            assert [item["status"] for item in answer.json["items"]] == [422] * len(part), path
     assert changes(before, every_row(core)) == {}
 
 
