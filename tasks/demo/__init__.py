@@ -46,6 +46,8 @@ LOADERS = (
     "segments",
     "wechat",
     "screening",
+    # Last: it sums up what the others made.
+    "figures",
 )
 _SEED = 20260615
 
