@@ -154,7 +154,7 @@ class ContentView(ConsoleView):
                 ],
             )
         ]
-        content = Markup(render_template("console/content_piece.html", text=check.content, picture=row.picture))  # noqa: S704 - our template
+        content = Markup(render_template("console/content_piece.html", text=check.content, picture=row.picture))  # noqa: S704  # nosec B704 - our own template, which escapes
         return DetailPage(
             title=gettext(SUBJECTS[check.subject].label),
             subtitle=row.member,
